@@ -1,0 +1,88 @@
+"""AdamW and Muon over a flat vector of parameters."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from bertwright.training.parameters import FlatParameters
+
+# Quintic Newton-Schulz coefficients and the momentum of Jordan et al. 2024 (Muon); the scale 0.2 * sqrt(larger side)
+# gives its updates the size of AdamW's (Liu et al. 2025, arXiv 2502.16982, section 2.2).
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+MOMENTUM = 0.95
+SCALE = 0.2
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Near-orthogonal factors of [count, rows, columns], in bfloat16: singular values drawn towards 1."""
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).to(x.dtype)
+    a, b, c = COEFFICIENTS
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Muon:
+    """Momentum, orthogonalised (Jordan et al. 2024), over stacks of matrices of one shape."""
+
+    def __init__(self, parameters: FlatParameters, spans: list[tuple[torch.Size, int, int]], *, weight_decay: float) -> None:
+        self.master, self.grad, self.weight_decay = parameters.master, parameters.grad, weight_decay
+        self.spans = spans
+        self.momentum = [torch.zeros_like(self.master[start:stop]) for _, start, stop in spans]
+
+    def step(self, learning_rate: float) -> None:
+        for (shape, start, stop), momentum in zip(self.spans, self.momentum, strict=True):
+            weights, grad = self.master[start:stop], self.grad[start:stop]
+            momentum.lerp_(grad, 1 - MOMENTUM)
+            update = orthogonalise(torch.lerp(grad, momentum, MOMENTUM).view(-1, *shape))
+            weights.mul_(1 - learning_rate * self.weight_decay)
+            weights.view(-1, *shape).add_(update, alpha=-learning_rate * SCALE * max(shape) ** 0.5)
+
+
+class Optimizers:
+    """What updates a FlatParameters: one AdamW for each decay rule, one Muon for the matrices. `step` takes the schedule's factor."""
+
+    def __init__(self, parameters: FlatParameters, *, learning_rate: float, muon_learning_rate: float, weight_decay: float, betas: tuple[float, float], eps: float) -> None:
+        self.parameters, self.learning_rate, self.muon_learning_rate = parameters, learning_rate, muon_learning_rate
+        groups, stacks = [], []
+        for rule, shape, start, stop in parameters.spans():
+            if rule == "muon":
+                stacks.append((shape, start, stop))
+                continue
+            flat = torch.nn.Parameter(parameters.master[start:stop])
+            flat.grad = parameters.grad[start:stop]
+            groups.append({"params": [flat], "weight_decay": weight_decay if rule == "adamw" else 0.0})
+        self.adamw = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=eps, fused=True)
+        self.muon = Muon(parameters, stacks, weight_decay=weight_decay)
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Updates the masters from their gradients, empties these, publishes the new weights. `factor` scales both learning rates."""
+        for group in self.adamw.param_groups:
+            group["lr"] = self.learning_rate * factor
+        self.adamw.step()
+        self.muon.step(self.muon_learning_rate * factor)
+        self.parameters.grad.zero_()
+        self.parameters.publish()
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor a resume needs, by a stable name."""
+        found = {f"muon.{i}.momentum": tensor for i, tensor in enumerate(self.muon.momentum)}
+        for i, group in enumerate(self.adamw.param_groups):
+            found |= {f"adamw.{i}.{key}": value for key, value in self.adamw.state[group["params"][0]].items()}
+        return found
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what `state` gave. Raises KeyError on a missing tensor."""
+        for i, momentum in enumerate(self.muon.momentum):
+            momentum.copy_(state[f"muon.{i}.momentum"])
+        for i, group in enumerate(self.adamw.param_groups):
+            names = ("step", "exp_avg", "exp_avg_sq")
+            self.adamw.state[group["params"][0]] = {name: state[f"adamw.{i}.{name}"].clone() for name in names}

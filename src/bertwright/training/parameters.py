@@ -1,0 +1,104 @@
+"""A model's parameters as one flat float32 vector that optimizers work on, and its copy in the precision that is computed in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bertwright.models import Model
+
+Rule = Literal["muon", "adamw", "adamw_no_decay"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one parameter lies in the flat vector."""
+
+    name: str
+    shape: torch.Size
+    start: int
+    rule: Rule
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.shape.numel()
+
+    def of(self, flat: Tensor) -> Tensor:
+        """This parameter's part of a flat vector, in its own shape."""
+        return flat[self.start : self.stop].view(self.shape)
+
+
+def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
+    """Muon for the matrices of blocks and heads (Jordan et al. 2024); AdamW for the rest, without decay on biases and norms."""
+    if parameter.ndim < 2:
+        return "adamw_no_decay"
+    inside = name.startswith("encoder.") or name.endswith("dense.weight")
+    return "muon" if optimizer == "muon" and inside else "adamw"
+
+
+class FlatParameters:
+    """Takes over a model's parameters: float32 masters, gradients and the copies in `dtype` lie in one vector each.
+
+    Parameters are ordered by rule and shape, so every AdamW rule is one slice and Muon's matrices of one shape are one
+    stacked tensor. Embedding tables stay in float32 under any `dtype`: their gradients add up over many tokens.
+    """
+
+    def __init__(self, model: Model, *, dtype: torch.dtype, optimizer: str) -> None:
+        named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters()]
+        named.sort(key=lambda item: (not self._is_table(item[0]), item[2], tuple(item[1].shape)))
+        self.model, self.dtype = model, dtype
+        self.places: list[Place] = []
+        start = 0
+        for name, parameter, rule in named:
+            self.places.append(Place(name, parameter.shape, start, rule))
+            start += parameter.numel()
+        self.direct = start if dtype == torch.float32 else sum(place.shape.numel() for place in self.places if self._is_table(place.name))
+        device = named[0][1].device
+        self.master = torch.empty(start, device=device)
+        self.grad = torch.zeros(start, device=device)
+        self.compute = torch.empty(start - self.direct, device=device, dtype=dtype)
+        self.compute_grad = torch.zeros_like(self.compute)
+        for place, (_, parameter, _) in zip(self.places, named, strict=True):
+            place.of(self.master).copy_(parameter.detach())
+            self._adopt(place, parameter)
+        self.publish()
+
+    @staticmethod
+    def _is_table(name: str) -> bool:
+        return name.startswith("embeddings.") and not name.startswith("embeddings.norm")
+
+    def _adopt(self, place: Place, parameter: nn.Parameter) -> None:
+        if place.start < self.direct:
+            parameter.data, parameter.grad = place.of(self.master), place.of(self.grad)
+        else:
+            moved = Place(place.name, place.shape, place.start - self.direct, place.rule)
+            parameter.data, parameter.grad = moved.of(self.compute), moved.of(self.compute_grad)
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Copies the masters into the computed precision."""
+        self.compute.copy_(self.master[self.direct :])
+
+    @torch.no_grad()
+    def collect(self) -> None:
+        """Adds the gradients of the computed precision to the float32 ones and empties them."""
+        if len(self.compute):
+            self.grad[self.direct :] += self.compute_grad
+            self.compute_grad.zero_()
+
+    def spans(self) -> Iterator[tuple[Rule, torch.Size, int, int]]:
+        """Runs of parameters that one optimizer call takes: (rule, shape of each, start, stop). Shapes matter to Muon alone."""
+        run: list[Place] = []
+        for place in self.places:
+            if run and not (place.rule == run[0].rule and (place.rule != "muon" or place.shape == run[0].shape)):
+                yield run[0].rule, run[0].shape, run[0].start, run[-1].stop
+                run = []
+            run.append(place)
+        if run:
+            yield run[0].rule, run[0].shape, run[0].start, run[-1].stop
+
+    def state(self) -> dict[str, Tensor]:
+        """The masters by parameter name, as views."""
+        return {place.name: place.of(self.master) for place in self.places}
