@@ -1,0 +1,90 @@
+"""One table of commands. Nothing heavy is imported before a command runs: `bertwright --help` answers in a fraction of a second."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownCommandError, UnusedCliTokensError
+
+from bertwright import __version__
+from bertwright.cli.config_file import ConfigFile
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table: its name, where its function lives ("module:function") and its one line of help."""
+
+    name: str
+    target: str
+    summary: str
+
+
+COMMANDS = (
+    Command("demo", "bertwright.cli.demo:demo", "The whole journey in minutes, on text every Python has."),
+    Command("prepare", "bertwright.cli.prepare:prepare", "Text to tokenizer, token shards and corpus report."),
+    Command("pretrain", "bertwright.cli.pretrain:pretrain", "Pre-train a BERT on prepared shards, or train one on."),
+    Command("evaluate", "bertwright.cli.evaluate:evaluate", "Measure a checkpoint on text: masked loss, perplexity."),
+    Command("predict", "bertwright.cli.predict:predict", "Fill the [MASK]s of a text."),
+    Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
+)
+
+HELP = "From raw text to a trained BERT that fills masks, with Hugging Face files at every step."
+START = "Start with:  bertwright demo"
+CONFIG = "Any option can also stand in a YAML file, given with --config FILE.yaml: the same keys; the command line wins."
+
+
+def build_app(config: ConfigFile | None = None, *, chosen: str | None = None) -> App:
+    """The command line; `config` holds the values that the command line leaves open, `chosen` names the command about to run.
+
+    The other commands keep their one line from the table, so that nothing of theirs is imported; the chosen one speaks through its docstring.
+    """
+    app = App(
+        name="bertwright",
+        help=HELP,
+        help_epilogue=START,
+        help_format="plaintext",
+        version=__version__,
+        config=config or (),
+        default_parameter=Parameter(negative_bool=("no_",), negative_iterable=(), name_transform=_as_written),
+        verbose=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for place, command in enumerate(COMMANDS):
+        app.command(command.target, name=command.name, help_epilogue=CONFIG, sort_key=place, help=None if command.name == chosen else command.summary)
+    return app
+
+
+def usage_problem(error: CycloptsError) -> str:
+    """What is wrong with the command line, in one line that says what to type instead."""
+    command = " ".join(["bertwright", *(error.command_chain or ())])
+    if isinstance(error, MissingArgumentError) and error.argument is not None and not error.tokens_so_far:
+        name = error.keyword or error.argument.name
+        if not error.argument.tokens and error.keyword is None:
+            needed = name.lstrip("-").upper() if error.argument.index is not None else name
+            return f"{command} needs {needed}: see {command} --help"
+        return f"{name} needs a value: see {command} --help"
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        extra = " ".join(error.unused_tokens)
+        return f"{command} has no use for {extra!r}: see {command} --help (a text of several words goes in quotes)"
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        return _unknown_command(error.unused_tokens[0])
+    return re.sub(r"\s*\n\s*", " ", str(error)).strip()
+
+
+def run(tokens: Iterable[str], config: ConfigFile | None = None) -> object:
+    """Runs the command that `tokens` names; raises CycloptsError for a wrong command line and BertwrightError from the command itself."""
+    words = list(tokens)
+    return build_app(config, chosen=words[0] if words else None)(words, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _unknown_command(name: str) -> str:
+    names = [command.name for command in COMMANDS]
+    near = difflib.get_close_matches(name, names, n=1)
+    mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    return f"bertwright knows no {name!r}: {mend}"
+
+
+def _as_written(name: str) -> str:
+    """Options keep the underscores of Hugging Face's words; cyclopts takes hyphens as well."""
+    return name

@@ -1,0 +1,205 @@
+"""A trained checkpoint at work: fills masks, gives vectors."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bertwright.architecture import HeadSpec
+from bertwright.checkpoints.huggingface import load_model
+from bertwright.checkpoints.resolve import resolve_checkpoint
+from bertwright.errors import InputError
+from bertwright.inference.rendering import Span, fill_gaps
+from bertwright.inference.results import Candidate, Encoded, FilledText
+from bertwright.models import Model
+from bertwright.text.tokenizer import Encoding, Tokenizer
+
+BATCH_TOKENS = 8192  # padded tokens a pass: keeps the logits of the masked positions and the activations small on a laptop
+SHOWN = 60  # characters of a text that an error repeats
+
+
+def load(checkpoint: str | Path, *, device: str | None = None) -> "Predictor":
+    """Loads a checkpoint: a run folder, a checkpoint folder, a Hugging Face BERT folder or a hub name.
+
+    device: as torch names it; by default the GPU where there is one. Raises CheckpointError or InputError, saying what is wrong with it.
+    """
+    folder = resolve_checkpoint(str(checkpoint))
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = load_model(folder).model.to(place).float().eval()
+    return Predictor(model=model, tokenizer=Tokenizer.load(folder), checkpoint=folder)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A text ready for the model: its ids with the masks in, where they are, and the characters they stand for."""
+
+    ids: list[int]
+    type_ids: list[int]
+    positions: list[int]
+    spans: list[Span]
+    source: str
+
+
+class Predictor:
+    """A model and its tokenizer. Everything runs in float32 and without dropout; nothing is truncated."""
+
+    def __init__(self, *, model: Model, tokenizer: Tokenizer, checkpoint: Path) -> None:
+        self.model, self.tokenizer, self.checkpoint = model, tokenizer, checkpoint
+
+    @property
+    def heads(self) -> tuple[HeadSpec, ...]:
+        return self.model.head_specs
+
+    @property
+    def max_length(self) -> int:
+        """Longest sequence in tokens, [CLS] and [SEP] included."""
+        return self.model.architecture.encoder.positions.max_length
+
+    @property
+    def mask_token(self) -> str:
+        return self.tokenizer.vocab[self.tokenizer.mask_id]
+
+    def fill_mask(self, text: str, *, top_k: int = 5) -> FilledText:
+        """Fills every [MASK] of a text: for each its `top_k` candidates, all masks at once, none seeing another's answer.
+
+        Raises InputError for a text without a mask, or longer than the model's positions.
+        """
+        return self.fill_masks([text], top_k=top_k)[0]
+
+    def fill_masks(self, texts: Sequence[str], *, top_k: int = 5) -> list[FilledText]:
+        """`fill_mask` for many texts, batched by length; the results stand in the order of the texts. Names every unusable text at once."""
+        tasks, problems = [], []
+        for text in texts:
+            try:
+                tasks.append(self._with_masks(text))
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(*problems)
+        found = self._candidates(tasks, top_k=top_k)
+        return [FilledText(text=task.source, filled=self._render(task, masks), masks=masks) for task, masks in zip(tasks, found, strict=True)]
+
+    def mask_randomly(self, text: str, *, rate: float = 0.15, seed: int = 0, top_k: int = 5) -> FilledText:
+        """Masks `rate` of the pieces of a text at random (at least one), fills them and remembers what stood there.
+
+        rate: in (0, 1]; the same text, rate and seed mask the same pieces. Special and unknown pieces are never masked.
+        Raises InputError for a rate outside, a text with nothing to mask, or one that is too long.
+        """
+        if not 0 < rate <= 1:
+            raise InputError(f"mask is {rate}: give the share of pieces to mask, above 0 and at most 1")
+        encoding = self._encode(text)
+        special = set(self.tokenizer.special_ids)
+        maskable = [place for place, token in enumerate(encoding.ids) if token not in special]
+        if not maskable:
+            raise InputError(f"{_quote(text)} has nothing to mask: give a text with known words")
+        count = max(1, round(rate * len(maskable)))
+        positions = sorted(random.Random(seed).sample(maskable, count))
+        chosen = set(positions)
+        ids = [self.tokenizer.mask_id if place in chosen else token for place, token in enumerate(encoding.ids)]
+        spans = [encoding.offsets[place] for place in positions]
+        task = _Task(ids, list(encoding.type_ids), positions, spans, text)
+        (masks,) = self._candidates([task], top_k=top_k)
+        return FilledText(
+            text=fill_gaps(text, spans, [self.mask_token] * count, starts_word=[True] * count),
+            filled=self._render(task, masks),
+            masks=masks,
+            original=text,
+            answers=tuple(self.tokenizer.vocab[encoding.ids[place]] for place in positions),
+        )
+
+    @torch.inference_mode()
+    def encode(self, a: str, b: str | None = None) -> Encoded:
+        """The vectors of a text or of a pair (a, b): see Encoded for what and which shapes. Raises InputError where they are too long."""
+        encoding = self._encode(a, b)
+        ids, types = self._tensors([list(encoding.ids)], [list(encoding.type_ids)])
+        # The prediction head is left out: nobody reads its logits here.
+        output = self.model(ids, None, types, predict_positions=ids.new_zeros(0), output_hidden_states=True, output_attentions=True)
+        last = output.last_hidden_state[0].cpu()
+        return Encoded(
+            tokens=tuple(encoding.tokens),
+            type_ids=tuple(encoding.type_ids),
+            token_vectors=last,
+            cls_vector=last[0],
+            pooled=None if output.pooler_output is None else output.pooler_output[0].cpu(),
+            hidden_states=tuple(state[0].cpu() for state in output.hidden_states),
+            attentions=tuple(attention[0].cpu() for attention in output.attentions),
+        )
+
+    def _encode(self, a: str, b: str | None = None) -> Encoding:
+        for text in (a,) if b is None else (a, b):
+            if not text.strip():
+                raise InputError("the text is empty: give some words")
+        encoding = self.tokenizer.encode(a, b)
+        if len(encoding.ids) > self.max_length:
+            raise InputError(
+                f"{_quote(a)} has {len(encoding.ids)} tokens with [CLS] and [SEP], and this model reads {self.max_length} at most: give it in shorter parts"
+            )
+        return encoding
+
+    def _with_masks(self, text: str) -> _Task:
+        if "mlm" not in self.model.heads:
+            raise InputError(f"{self.checkpoint} has no masked-language head and cannot fill masks: take a checkpoint that `bertwright pretrain` wrote")
+        asked = text.replace("[MASK]", self.mask_token)
+        encoding = self._encode(asked)
+        positions = [place for place, token in enumerate(encoding.ids) if token == self.tokenizer.mask_id]
+        if not positions:
+            raise InputError(f"{_quote(text)} has no {self.mask_token}: put {self.mask_token} where a word is wanted, or give --mask 0.15 to mask at random")
+        return _Task(list(encoding.ids), list(encoding.type_ids), positions, [encoding.offsets[place] for place in positions], asked)
+
+    @torch.inference_mode()
+    def _candidates(self, tasks: Sequence[_Task], *, top_k: int) -> list[tuple[tuple[Candidate, ...], ...]]:
+        if not 1 <= top_k <= self.tokenizer.vocab_size - len(self.tokenizer.special_ids):
+            raise InputError(f"top_k is {top_k}: give at least 1 and at most the vocabulary's {self.tokenizer.vocab_size}")
+        found: dict[int, tuple[tuple[Candidate, ...], ...]] = {}
+        for batch in _batches([len(task.ids) for task in tasks]):
+            width = max(len(tasks[number].ids) for number in batch)
+            ids, types = self._tensors([tasks[number].ids for number in batch], [tasks[number].type_ids for number in batch])
+            lengths = torch.tensor([len(tasks[number].ids) for number in batch], device=ids.device)
+            mask = (torch.arange(width, device=ids.device) < lengths[:, None]).long()
+            places = [row * width + place for row, number in enumerate(batch) for place in tasks[number].positions]
+            output = self.model(ids, mask, types, predict_positions=torch.tensor(places, device=ids.device))
+            best = iter(self._best(output.prediction_logits, top_k=top_k))
+            for number in batch:
+                found[number] = tuple(next(best) for _ in tasks[number].positions)
+        return [found[number] for number in range(len(tasks))]
+
+    def _best(self, logits: torch.Tensor, *, top_k: int) -> Iterator[tuple[Candidate, ...]]:
+        """Candidates of each row of [scored, vocab_size]; special tokens are left out, their share of the probability stays theirs."""
+        probabilities = logits.float().softmax(-1)
+        probabilities[:, list(self.tokenizer.special_ids)] = -1
+        values, ids = probabilities.topk(top_k)
+        for row_values, row_ids in zip(values.tolist(), ids.tolist(), strict=True):
+            yield tuple(
+                Candidate(token=self.tokenizer.vocab[token], token_id=token, text=self._text(token), probability=value)
+                for value, token in zip(row_values, row_ids, strict=True)
+            )
+
+    def _text(self, token: int) -> str:
+        return self.tokenizer.decode([token]).strip().removeprefix("##") or self.tokenizer.vocab[token]
+
+    def _render(self, task: _Task, masks: tuple[tuple[Candidate, ...], ...]) -> str:
+        best = [candidates[0] for candidates in masks]
+        fresh = [bool(self.tokenizer.word_start_table[candidate.token_id]) for candidate in best]
+        return fill_gaps(task.source, task.spans, [candidate.text for candidate in best], starts_word=fresh)
+
+    def _tensors(self, ids: list[list[int]], types: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        width = max(map(len, ids))
+        device = next(self.model.parameters()).device
+        padded = [row + [self.tokenizer.pad_id] * (width - len(row)) for row in ids]
+        return torch.tensor(padded, device=device), torch.tensor([row + [0] * (width - len(row)) for row in types], device=device)
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of sequences, longest first, so many at once that their padded size stays within BATCH_TOKENS."""
+    order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    start = 0
+    while start < len(order):
+        size = max(1, BATCH_TOKENS // lengths[order[start]])
+        yield order[start : start + size]
+        start += size
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")
