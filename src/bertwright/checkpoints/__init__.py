@@ -1,0 +1,1 @@
+"""Checkpoints: Hugging Face folders in and out, run folders, atomic and verified writing."""
