@@ -110,6 +110,7 @@ BERT = Family(
     buffers=BUFFERS,
     other_heads=("classifier", "qa_outputs"),
     head_order=(POOLER, MLM, NSP),
+    base_heads=(POOLER,),
     head_needs={NSP: POOLER},
     classes=CLASSES,
     architecture=architecture,

@@ -26,6 +26,7 @@ class Family:
     `rows`: name rules `theirs: ours` with the base model's prefix, which is optional on reading. `legacy`: old endings of names and what they are today.
     `tied`: tensors that repeat another one (checked equal, then dropped). `buffers`: constants that old checkpoints hold, as `arange` or `zeros`.
     `other_heads`: first parts of names of heads that the family knows and this project does not build; they are left out and named.
+    `base_heads`: those that Hugging Face counts to the base model. `head_needs`: the head that another one stands on.
     `classes`: Hugging Face's class names, the richest first.
     """
 
@@ -38,6 +39,7 @@ class Family:
     buffers: Mapping[str, str]
     other_heads: tuple[str, ...]
     head_order: tuple[HeadSpec, ...]
+    base_heads: tuple[HeadSpec, ...]
     head_needs: Mapping[HeadSpec, HeadSpec]
     classes: Mapping[str, ModelClass]
     architecture: Callable[[Config], Architecture]
