@@ -21,8 +21,13 @@ class Resolved(NamedTuple):
     said: str
 
 
-def resolve_checkpoint(name: str) -> Resolved:
-    """The folder that a CHECKPOINT means: of a run folder its best checkpoint, else its latest.
+def resolve_checkpoint(name: str) -> Path:
+    """The Hugging Face folder that a CHECKPOINT means; raises as `find_checkpoint` does."""
+    return find_checkpoint(name).folder
+
+
+def find_checkpoint(name: str) -> Resolved:
+    """The folder that a CHECKPOINT means, and a line about it: of a run folder its best checkpoint, else its latest.
 
     Raises CheckpointError when there is none, naming what was found instead.
     """
