@@ -6,7 +6,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from bertwright.cli.app import run, usage_problem
+from bertwright.cli.app import COMMANDS, run, usage_problem
 from bertwright.cli.config_file import ConfigFile, take_config_option
 from bertwright.errors import BertwrightError, InputError
 
@@ -17,7 +17,7 @@ def main() -> int:
     """Runs the command line; returns the exit code: 0, 1 a failure, 2 usage or input, 130 or 143 after a signal, 141 when nobody reads the output."""
     try:
         tokens, path = take_config_option(sys.argv[1:])
-        run(tokens, ConfigFile(path) if path else None)
+        run(tokens, ConfigFile(path, commands=[command.name for command in COMMANDS]) if path else None)
         sys.stdout.flush()
     except CycloptsError as error:
         return _complain(usage_problem(error), code=USAGE)

@@ -1,6 +1,7 @@
 """`--config FILE.yaml`: the same keys as the options. The command line wins; all the file's mistakes are named at once."""
 
 import difflib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,13 @@ class ConfigFile:
     A file may also hold one section for each command (`prepare: {...}`, `pretrain: {...}`); a command reads its own and passes over the others.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, commands: Collection[str]) -> None:
+        self.path, self.commands = path, commands
         self.values = _read(path)
 
     def __call__(self, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
         """Fills `arguments`; raises InputError with one line for each unknown key and each value of a wrong kind."""
-        values = self._section(commands, siblings=app.app_stack.stack[0])
+        values = self._section(commands)
         names = {name.removeprefix("--").replace("-", "_") for argument in arguments if argument.parse for name in argument.names if name.startswith("--")}
         problems = [self._unknown(key, names) for key in values if key not in names]
         for key, value in values.items():
@@ -57,9 +58,9 @@ class ConfigFile:
         if problems:
             raise InputError(*problems)
 
-    def _section(self, commands: tuple[str, ...], *, siblings: App) -> dict[str, Any]:
+    def _section(self, commands: tuple[str, ...]) -> dict[str, Any]:
         command = commands[-1] if commands else ""
-        sections = {key for key, value in self.values.items() if isinstance(value, dict) and key in siblings}
+        sections = {key for key, value in self.values.items() if isinstance(value, dict) and key in self.commands}
         own = {key: value for key, value in self.values.items() if key not in sections}
         if command in sections:
             own |= self.values[command]

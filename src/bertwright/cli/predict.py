@@ -21,7 +21,7 @@ AT_ONCE = 64  # texts read before the first is answered: enough to batch by leng
 
 def predict(
     checkpoint: str,
-    texts: Annotated[list[str] | None, Parameter(name="TEXT", allow_leading_hyphen=True)] = None,
+    texts: Annotated[list[str] | None, Parameter(name="TEXT")] = None,
     /,
     *,
     file: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
@@ -44,9 +44,12 @@ def predict(
         json: one JSON object a line on standard output.
     """
     source = _texts(list(texts or []), list(file or []))
+    from bertwright.checkpoints.resolve import resolve_checkpoint
     from bertwright.inference.predictor import load
 
-    predictor = load(checkpoint)
+    resolved = resolve_checkpoint(checkpoint)
+    print(resolved.said, file=sys.stderr)
+    predictor = load(resolved.folder)
     answered = 0
     while batch := list(islice(source, AT_ONCE)):
         for filled in _fill(predictor, batch, top_k=top_k, mask=mask, seed=seed):

@@ -25,9 +25,9 @@ def load(checkpoint: str | Path, *, device: str | None = None) -> "Predictor":
 
     device: as torch names it; by default the GPU where there is one. Raises CheckpointError or InputError, saying what is wrong with it.
     """
-    folder = resolve_checkpoint(str(checkpoint))
+    folder = resolve_checkpoint(str(checkpoint)).folder
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = load_model(folder).model.to(place).float().eval()
+    model = load_model(folder, dtype=torch.float32).model.to(place)
     return Predictor(model=model, tokenizer=Tokenizer.load(folder), checkpoint=folder)
 
 

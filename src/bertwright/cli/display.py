@@ -1,0 +1,144 @@
+"""What a training looks like while it runs: a live display on a terminal, plain lines everywhere else."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from bertwright.training.events import Event
+
+Values = Mapping[str, float | int | str]
+
+PLAIN_SECONDS = 10.0  # plain lines come no closer together than this; metrics.jsonl has every step
+SHOWN_EVALUATIONS = 6
+REFRESHES = 4  # a second
+
+
+@contextmanager
+def training_display(stream: TextIO | None = None, *, live: bool | None = None) -> Iterator["Callable[[Event], None]"]:
+    """An observer of training events that shows them on `stream` (standard output): live on a terminal, else line by line."""
+    stream = stream or sys.stdout
+    if live is None:
+        live = stream.isatty()
+    if not live:
+        yield PlainLines(stream)
+        return
+    console = Console(file=stream)
+    panel = LivePanel(console)
+    with Live(panel, console=console, refresh_per_second=REFRESHES, transient=False):
+        yield panel
+
+
+class PlainLines:
+    """One line for each thing that happened, for files, pipes and nohup."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.last_shown = float("-inf")
+
+    def __call__(self, event: "Event") -> None:
+        if event.kind == "train":
+            now = time.monotonic()
+            if now - self.last_shown < PLAIN_SECONDS:
+                return
+            self.last_shown = now
+        for line in plain_lines(event):
+            print(line, file=self.stream, flush=True)
+
+
+def plain_lines(event: "Event") -> list[str]:
+    """The lines that say what an event says."""
+    values, step = event.values, f"step {event.step:>6}"
+    if event.kind == "train":
+        parts = [f"loss {values['loss']:.3f}{_terms(values)}", _rate(values), _left(values)]
+        return ["   ".join([step, *(part for part in parts if part)])]
+    if event.kind == "evaluate":
+        return [f"{step}   validation: {evaluation_summary(values)}"]
+    if event.kind == "save":
+        return [f"{step}   saved {values.get('checkpoint', '')}".rstrip()]
+    return [str(value) for value in values.values() if isinstance(value, str)]
+
+
+class LivePanel:
+    """A progress bar, the latest numbers, and the last evaluations beside chance."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.step = 0
+        self.train: Values = {}
+        self.evaluations: list[tuple[int, Values]] = []
+        self.saved = ""
+
+    def __call__(self, event: "Event") -> None:
+        if event.kind == "train":
+            self.step, self.train = event.step, event.values
+        elif event.kind == "evaluate":
+            self.evaluations = [*self.evaluations, (event.step, event.values)][-SHOWN_EVALUATIONS:]
+        elif event.kind == "save":
+            self.saved = plain_lines(event)[0].split("   ", 1)[-1]
+        else:
+            for line in plain_lines(event):
+                self.console.print(line, markup=False, highlight=False)
+
+    def __rich__(self) -> Group:
+        parts: list[ProgressBar | Text | Table] = []
+        if self.train:
+            fraction = float(self.train.get("fraction", 0.0))
+            parts.append(ProgressBar(total=1.0, completed=fraction, width=min(60, self.console.width)))
+            words = [f"{fraction:.0%}", f"step {self.step}", f"loss {self.train['loss']:.3f}{_terms(self.train)}", _rate(self.train), _left(self.train)]
+            parts.append(Text("   ".join(word for word in words if word), style="bold"))
+        if self.evaluations:
+            parts.append(_evaluations(self.evaluations))
+        if self.saved:
+            parts.append(Text(self.saved, style="dim"))
+        return Group(*parts)
+
+
+def evaluation_summary(values: Values) -> str:
+    """Validation in one line: the masked loss beside what chance and word frequencies alone would give."""
+    beside = [f"{name} {values[key]:.2f}" for key, name in (("chance_loss", "chance"), ("unigram_entropy", "word frequencies alone")) if key in values]
+    parts = [f"masked loss {values['eval_mlm_loss']:.3f}" + (f" ({', '.join(beside)})" if beside else "")]
+    if "eval_mlm_accuracy" in values:
+        parts.append(f"accuracy {values['eval_mlm_accuracy']:.1%}")
+    if "eval_nsp_accuracy" in values:
+        parts.append(f"next sentence {values['eval_nsp_accuracy']:.1%}")
+    return "   ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person writes them: 0:42, 3:05, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _evaluations(evaluations: list[tuple[int, Values]]) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("step", justify="right")
+    for heading in ("validation loss", "chance", "word frequencies", "accuracy", "next sentence"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    formats = {"eval_mlm_loss": ".3f", "chance_loss": ".2f", "unigram_entropy": ".2f", "eval_mlm_accuracy": ".1%", "eval_nsp_accuracy": ".1%"}
+    for step, values in evaluations:
+        table.add_row(str(step), *(format(values[key], form) if key in values else "-" for key, form in formats.items()))
+    return table
+
+
+def _terms(values: Values) -> str:
+    named = [f"{name} {values[key]:.3f}" for key, name in (("mlm_loss", "masked"), ("nsp_loss", "next sentence")) if key in values]
+    return f" ({', '.join(named)})" if len(named) > 1 else ""
+
+
+def _rate(values: Values) -> str:
+    return f"{values['tokens_per_second']:,.0f} tokens/s" if "tokens_per_second" in values else ""
+
+
+def _left(values: Values) -> str:
+    return f"{duration(float(values['seconds_left']))} left" if "seconds_left" in values else ""

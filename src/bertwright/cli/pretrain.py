@@ -1,0 +1,66 @@
+"""`bertwright pretrain`: from shards to a run folder, shown as it goes."""
+
+import json as json_format
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from bertwright.cli.display import evaluation_summary, training_display
+from bertwright.cli.options import Flag
+from bertwright.training.config import PretrainConfig
+
+if TYPE_CHECKING:
+    from bertwright.training.pretrain import PretrainResult
+
+
+def pretrain(
+    shards: Path,
+    *,
+    out: Path,
+    config: Annotated[PretrainConfig, Parameter(name="*")] = PretrainConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
+    json: Flag = False,
+) -> None:
+    """Pre-train a BERT on prepared shards, from scratch or on from a checkpoint.
+
+    Stopped at any moment, the same command goes on from the newest complete checkpoint.
+
+    Args:
+        shards: folder that `bertwright prepare` wrote.
+        out: run folder; goes on with what is in it.
+        config: everything else.
+        json: one JSON object on standard output at the end; the display moves to standard error.
+    """
+    from bertwright.reports.figures import draw_run
+    from bertwright.training.pretrain import pretrain as train
+
+    screen = sys.stderr if json else sys.stdout
+    with training_display(screen) as show:
+        result = train(shards, out=out, config=config, observers=(show,))
+    if config.dry_run:
+        return
+    picture = draw_run(result.run)
+    if json:
+        print(json_format.dumps({"run": str(result.run), "checkpoint": str(result.checkpoint), "loss_curve": str(picture), "metrics": result.metrics}))
+        return
+    print("\n".join(closing_lines(result, picture=picture, shards=shards)))
+
+
+def closing_lines(result: "PretrainResult", *, picture: Path, shards: Path) -> list[str]:
+    """Where everything lies, and what to type next."""
+    run = shlex.quote(str(result.run))
+    lines = [""]
+    if "eval_mlm_loss" in result.metrics:
+        lines += [f"validation: {evaluation_summary(result.metrics)}"]
+    return [
+        *lines,
+        f"run          {result.run}",
+        f"checkpoint   {result.checkpoint}",
+        f"loss curve   {picture}",
+        "",
+        "next:",
+        f"  bertwright predict {run} 'some text with a [MASK] in it'",
+        f"  bertwright evaluate {run} {shlex.quote(str(shards))}",
+    ]
