@@ -8,7 +8,7 @@ from cyclopts import CycloptsError
 
 from bertwright.cli.app import COMMANDS, run, usage_problem
 from bertwright.cli.config_file import ConfigFile, take_config_option
-from bertwright.errors import BertwrightError, InputError
+from bertwright.errors import BertwrightError, InputError, Interrupted
 
 USAGE = 2
 
@@ -23,6 +23,9 @@ def main() -> int:
         return _complain(usage_problem(error), code=USAGE)
     except InputError as error:
         return _complain(*error.problems, code=error.exit_code)
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except BertwrightError as error:
         return _complain(str(error), code=error.exit_code)
     except BrokenPipeError:

@@ -37,9 +37,7 @@ def test_importing_bertwright_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_in_the_table_is_there_and_has_its_help(
-    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_in_the_table_is_there_and_has_its_help(command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     module, _, function = command.target.partition(":")
     assert callable(getattr(import_module(module), function))
     code, out, _ = call(monkeypatch, capsys, command.name, "--help")
@@ -87,7 +85,9 @@ def test_underscores_and_hyphens_are_alike(option: str, monkeypatch: pytest.Monk
 
 def test_a_closed_pipe_is_quiet() -> None:
     program = "import sys, bertwright.__main__ as m; m.run = lambda *_: print('x' * 1_000_000); sys.exit(m.main())"
-    done = subprocess.run(["bash", "-c", f'{sys.executable} -c "{program}" | true; echo ${{PIPESTATUS[0]}}'], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "{program}" | true; echo ${{PIPESTATUS[0]}}'], capture_output=True, text=True, timeout=60, check=True
+    )
     assert (done.stdout.strip(), done.stderr) == ("141", "")
 
 

@@ -17,9 +17,7 @@ def resolve(tmp_path: Path, text: str, *words: str, commands: tuple[str, ...] = 
     app = App(config=ConfigFile(path, commands=commands), default_parameter=Parameter(name_transform=str))
 
     @app.command
-    def train(
-        shards: Path, *, out: Path = Path("out"), config: Annotated[PretrainConfig | None, Parameter(name="*")] = None
-    ) -> tuple[Path, PretrainConfig]:
+    def train(shards: Path, *, out: Path = Path("out"), config: Annotated[PretrainConfig | None, Parameter(name="*")] = None) -> tuple[Path, PretrainConfig]:
         return out, config or PretrainConfig()
 
     return app(["train", "shards", *words], exit_on_error=False, print_error=False, result_action="return_value")

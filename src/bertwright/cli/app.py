@@ -74,8 +74,15 @@ def usage_problem(error: CycloptsError) -> str:
 
 def run(tokens: Iterable[str], config: ConfigFile | None = None) -> object:
     """Runs the command that `tokens` names; raises CycloptsError for a wrong command line and BertwrightError from the command itself."""
-    words = list(tokens)
+    words = _standard_input_last(list(tokens))
     return build_app(config, chosen=words[0] if words else None)(words, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _standard_input_last(words: list[str]) -> list[str]:
+    """Moves each lone "-" behind a "--", since cyclopts would take it for an option without a name."""
+    if "-" not in words or "--" in words:
+        return words
+    return [*(word for word in words if word != "-"), "--", *("-" for word in words if word == "-")]
 
 
 def _unknown_command(name: str) -> str:

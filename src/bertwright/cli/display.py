@@ -63,8 +63,28 @@ def plain_lines(event: "Event") -> list[str]:
     if event.kind == "evaluate":
         return [f"{step}   validation: {evaluation_summary(values)}"]
     if event.kind == "save":
-        return [f"{step}   saved {values.get('checkpoint', '')}".rstrip()]
-    return [str(value) for value in values.values() if isinstance(value, str)]
+        return [f"{step}   saved {values['folder']}" + (", the best so far" if values.get("best") else "")]
+    if event.kind == "plan":
+        return plan_lines(values)
+    if event.kind == "note":
+        return [str(values["text"])]
+    return [f"trained for {duration(float(values['seconds']))}"] if "seconds" in values else []
+
+
+def plan_lines(values: Values) -> list[str]:
+    """What is about to happen, one line for each thing a user may want to change or expect."""
+    steps = f", {values['steps']:,} steps" if "steps" in values else ""
+    rows = {
+        "model": f"{values['model']}: {_count(values['parameters'])} parameters",
+        "text": f"{values['train_tokens']:,} tokens, {values['samples_per_epoch']:,} samples an epoch, for {values['objective']}",
+        "batch": f"{values['batch_size']} samples a step, {values['micro_batch_size']} at once",
+        "optimizer": values["optimizer"],
+        "start": values["start"],
+        "device": values["device"],
+        "budget": f"{values['budget']}{steps}",
+        "memory": f"{_count(float(values['optimizer_bytes']))}B of optimizer state beside {_count(4 * float(values['parameters']))}B of weights",
+    }
+    return [f"{name:<12} {row}" for name, row in rows.items()]
 
 
 class LivePanel:
@@ -89,7 +109,7 @@ class LivePanel:
                 self.console.print(line, markup=False, highlight=False)
 
     def __rich__(self) -> Group:
-        parts: list[ProgressBar | Text | Table] = []
+        parts: list[ProgressBar | Text | Table] = [] if self.train else [Text("the first steps ...", style="dim")]
         if self.train:
             fraction = float(self.train.get("fraction", 0.0))
             parts.append(ProgressBar(total=1.0, completed=fraction, width=min(60, self.console.width)))
@@ -129,6 +149,15 @@ def _evaluations(evaluations: list[tuple[int, Values]]) -> Table:
     for step, values in evaluations:
         table.add_row(str(step), *(format(values[key], form) if key in values else "-" for key, form in formats.items()))
     return table
+
+
+def _count(number: float | int | str) -> str:
+    """4,300,000 as 4.3 M."""
+    number = float(number)
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:g} "
 
 
 def _terms(values: Values) -> str:

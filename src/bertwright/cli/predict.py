@@ -44,10 +44,10 @@ def predict(
         json: one JSON object a line on standard output.
     """
     source = _texts(list(texts or []), list(file or []))
-    from bertwright.checkpoints.resolve import resolve_checkpoint
+    from bertwright.checkpoints.resolve import find_checkpoint
     from bertwright.inference.predictor import load
 
-    resolved = resolve_checkpoint(checkpoint)
+    resolved = find_checkpoint(checkpoint)
     print(resolved.said, file=sys.stderr)
     predictor = load(resolved.folder)
     answered = 0
@@ -60,21 +60,29 @@ def predict(
 
 
 def lines(filled: "FilledText") -> list[str]:
-    """What a reader sees: the text, a table of candidates with one column a mask, the text filled, and the original where it is known."""
-    shown = [filled.text, *_table(filled.masks), f"filled:   {filled.filled}"]
+    """What a reader sees: the text, the candidates (one line for each mask where there are several), the text filled, and the original where known."""
+    shown = [filled.text]
+    if len(filled.masks) == 1 and not filled.answers:
+        shown += [f"  {candidate.probability:6.1%}  {candidate.token}" for candidate in filled.masks[0]]
+    else:
+        shown += [f"  {number:>3}  {_on_one_line(candidates)}{was}" for number, (candidates, was) in enumerate(_with_answers(filled), start=1)]
+    shown.append(f"filled:   {filled.filled}")
     if filled.original is not None:
         shown += [f"original: {filled.original}", f"{filled.right} of {len(filled.answers)} masks filled as in the original"]
     return [*shown, ""]
 
 
+def _on_one_line(candidates: "tuple[Candidate, ...]") -> str:
+    return "  ".join(f"{candidate.token} {candidate.probability:.1%}" for candidate in candidates)
+
+
+def _with_answers(filled: "FilledText") -> "list[tuple[tuple[Candidate, ...], str]]":
+    was = [f"   (was {answer})" for answer in filled.answers] or [""] * len(filled.masks)
+    return list(zip(filled.masks, was, strict=True))
+
+
 def _as_json(filled: "FilledText") -> str:
     return json.dumps(filled.to_json(), ensure_ascii=False)
-
-
-def _table(masks: "tuple[tuple[Candidate, ...], ...]") -> list[str]:
-    cells = [[f"{candidate.probability:6.1%}  {candidate.token}" for candidate in candidates] for candidates in masks]
-    width = max(len(cell) for column in cells for cell in column) + 3
-    return ["  " + "".join(cell.ljust(width) for cell in row).rstrip() for row in zip(*cells, strict=True)]
 
 
 def _fill(predictor: "Predictor", batch: list[tuple[str, str]], *, top_k: int, mask: float | None, seed: int) -> "Iterator[FilledText]":

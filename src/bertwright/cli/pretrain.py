@@ -4,16 +4,13 @@ import json as json_format
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from bertwright.cli.display import evaluation_summary, training_display
 from bertwright.cli.options import Flag
-from bertwright.training.config import PretrainConfig
-
-if TYPE_CHECKING:
-    from bertwright.training.pretrain import PretrainResult
+from bertwright.training.config import PretrainConfig, PretrainResult
 
 
 def pretrain(
@@ -48,7 +45,7 @@ def pretrain(
     print("\n".join(closing_lines(result, picture=picture, shards=shards)))
 
 
-def closing_lines(result: "PretrainResult", *, picture: Path, shards: Path) -> list[str]:
+def closing_lines(result: PretrainResult, *, picture: Path, shards: Path) -> list[str]:
     """Where everything lies, and what to type next."""
     run = shlex.quote(str(result.run))
     lines = [""]

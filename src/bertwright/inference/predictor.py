@@ -25,7 +25,7 @@ def load(checkpoint: str | Path, *, device: str | None = None) -> "Predictor":
 
     device: as torch names it; by default the GPU where there is one. Raises CheckpointError or InputError, saying what is wrong with it.
     """
-    folder = resolve_checkpoint(str(checkpoint)).folder
+    folder = resolve_checkpoint(str(checkpoint))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = load_model(folder, dtype=torch.float32).model.to(place)
     return Predictor(model=model, tokenizer=Tokenizer.load(folder), checkpoint=folder)
@@ -70,7 +70,8 @@ class Predictor:
 
     def fill_masks(self, texts: Sequence[str], *, top_k: int = 5) -> list[FilledText]:
         """`fill_mask` for many texts, batched by length; the results stand in the order of the texts. Names every unusable text at once."""
-        tasks, problems = [], []
+        tasks: list[_Task] = []
+        problems: list[str] = []
         for text in texts:
             try:
                 tasks.append(self._with_masks(text))

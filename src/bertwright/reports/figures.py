@@ -20,8 +20,8 @@ HEADROOM = 1.06  # the axis ends this far above the highest value or reference l
 DRAWN_POINTS = 4000  # more dots than a figure has pixels across are thinned out
 
 
-def draw_run(run: Path, *, title: str | None = None) -> Path:
-    """Draws `loss.png` of a run folder from its metrics.jsonl; returns the picture's path.
+def draw_run(run: Path, *, path: Path | None = None, title: str | None = None) -> Path:
+    """Draws the losses of a run folder's metrics.jsonl into `path` (loss.png in that folder); returns the picture's path.
 
     Raises InputError when there are no metrics, or none with a loss.
     """
@@ -29,7 +29,7 @@ def draw_run(run: Path, *, title: str | None = None) -> Path:
     if not source.exists():
         raise InputError(f"{run} has no metrics.jsonl: it is not a run folder, or nothing was trained in it yet")
     records = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return draw_losses(records, run / "loss.png", title=title or run.name)
+    return draw_losses(records, path or run / "loss.png", title=title or run.name)
 
 
 def draw_losses(records: Sequence[Record], path: Path, *, title: str) -> Path:
@@ -65,7 +65,9 @@ def smooth(values: Sequence[float]) -> list[float]:
     return means
 
 
-def _panel(axes: Axes, training: list[tuple[float, float]], validation: list[tuple[float, float]], references: Mapping[str, float | None], *, label: str) -> None:
+def _panel(
+    axes: Axes, training: list[tuple[float, float]], validation: list[tuple[float, float]], references: Mapping[str, float | None], *, label: str
+) -> None:
     steps, losses = zip(*training, strict=True)
     thin = slice(None, None, math.ceil(len(steps) / DRAWN_POINTS))
     axes.plot(steps[thin], losses[thin], ".", color=TRAINING, alpha=0.25, markersize=4)

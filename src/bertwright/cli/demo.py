@@ -1,0 +1,192 @@
+"""`bertwright demo`: the whole journey in a few minutes, on the documentation of the Python that runs it."""
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from bertwright.cli.demo_corpus import write_corpus
+from bertwright.cli.display import duration, evaluation_summary, training_display
+from bertwright.cli.options import Flag
+from bertwright.errors import InputError, Interrupted
+from bertwright.training.config import PretrainConfig, PretrainResult
+
+if TYPE_CHECKING:
+    from bertwright.inference.results import FilledText
+
+CORPUS, SHARDS, RUN, PICTURE = "corpus.txt", "shards", "run", "loss.png"
+
+SENTENCES = (
+    "Raise a [MASK] if the argument is not a string.",
+    "Return True if the file [MASK], and False otherwise.",
+    "Return a [MASK] of all the names in the module.",
+    "The default value of the argument is [MASK].",
+    "This method is [MASK] when the connection is closed.",
+)
+SHOWN = 3  # candidates for each mask
+
+
+def demo(
+    *,
+    out: Path = Path("bertwright-demo"),
+    max_minutes: float = 3.0,
+    model: str = "bert-mini",
+    vocab_size: int = 4096,
+    batch_size: int = 32,
+    max_seq_length: int = 128,
+    objective: str = "mlm+nsp",
+    packages: Flag = False,
+    seed: int = 0,
+) -> None:
+    """The whole journey in minutes, without network or download: text to tokenizer and shards, to a trained BERT, to filled masks.
+
+    The text is the documentation of the Python that runs it: its help topics and the docstrings of its standard library.
+
+    Args:
+        out: folder to write; what an earlier demo left there is written anew.
+        max_minutes: minutes of training.
+        model: preset of the model's size.
+        vocab_size: entries of the tokenizer.
+        batch_size: sequences per update.
+        max_seq_length: tokens a row.
+        objective: mlm+nsp or mlm.
+        packages: read the docstrings of the installed packages too.
+        seed: of weights, order and masks.
+    """
+    started = time.monotonic()
+    _make_room(out)
+    _say("1/4", f"corpus: the documentation of Python {sys.version.split()[0]}, read from its own files")
+    size = write_corpus(out / CORPUS, packages=packages)
+    print(f"{size.words:,} words in {size.documents:,} documents, {size.bytes / 1e6:.1f} MB: {out / CORPUS}")
+
+    _say("2/4", "prepare: text to a tokenizer and token shards")
+    _prepare(out, vocab_size=vocab_size, max_seq_length=max_seq_length, seed=seed)
+
+    _say("3/4", f"pretrain: {model} from scratch for {max_minutes:g} minutes")
+    before = _fill_untrained(out / SHARDS, model=model, max_length=max_seq_length, seed=seed)
+    config = PretrainConfig(model=model, max_minutes=max_minutes, batch_size=batch_size, max_seq_length=max_seq_length, objective=objective, seed=seed)
+    result = _pretrain(out, config)
+
+    _say("4/4", "fill masks: the same sentences before and after training")
+    after = _fill_trained(result.run)
+    Console().print(_side_by_side(before, after))
+    print("\n".join(_closing(out, result, seconds=time.monotonic() - started)))
+
+
+def _say(step: str, what: str) -> None:
+    print(f"\n[{step}] {what}", flush=True)
+
+
+def _make_room(out: Path) -> None:
+    """An empty place for the demo; removes only what a demo writes. Raises InputError when the folder holds anything else."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: give the demo another folder with --out")
+    ours = {CORPUS, SHARDS, RUN, PICTURE}
+    if others := sorted(entry.name for entry in out.iterdir() if entry.name not in ours and not entry.name.startswith(f".{SHARDS}")) if out.exists() else []:
+        raise InputError(f"{out} holds other files ({', '.join(others[:3])}): give the demo a folder of its own with --out")
+    if out.exists() and any(out.iterdir()):
+        print(f"{out} holds an earlier demo: it is written anew")
+        for entry in list(out.iterdir()):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> None:
+    from bertwright.data.prepare import PrepareConfig, prepare
+
+    config = PrepareConfig(tokenizer="wordpiece", lowercase=True, vocab_size=vocab_size, documents="blank_line", max_seq_length=max_seq_length, seed=seed)
+    report = prepare([str(out / CORPUS)], out=out / SHARDS, config=config)
+    print("\n".join(report.lines()))
+
+
+def _fill_untrained(shards: Path, *, model: str, max_length: int, seed: int) -> "list[FilledText]":
+    """The sentences filled by the model as training will find it: right shape, random weights."""
+    import torch
+
+    from bertwright.architecture import MLM
+    from bertwright.data.shards import TokenShards
+    from bertwright.families.presets import preset
+    from bertwright.inference.predictor import Predictor
+    from bertwright.models import Model
+    from bertwright.text.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(TokenShards.open(shards).tokenizer_folder)
+    torch.manual_seed(seed)
+    untrained = Model(preset(model, vocab_size=tokenizer.vocab_size, max_length=max_length), (MLM,)).eval()
+    return Predictor(model=untrained, tokenizer=tokenizer, checkpoint=shards).fill_masks(SENTENCES, top_k=SHOWN)
+
+
+def _fill_trained(run: Path) -> "list[FilledText]":
+    from bertwright.inference.predictor import load
+
+    return load(run).fill_masks(SENTENCES, top_k=SHOWN)
+
+
+def _pretrain(out: Path, config: PretrainConfig) -> PretrainResult:
+    from bertwright.reports.figures import draw_run
+    from bertwright.training.pretrain import pretrain
+
+    try:
+        with training_display() as show:
+            result = pretrain(out / SHARDS, out=out / RUN, config=config, observers=(show,))
+    except Interrupted as stopped:
+        given = " ".join(f"--{name} {value}" for name, value in config.as_dict().items() if value != getattr(PretrainConfig(), name))
+        command = f"bertwright pretrain {_quoted(out / SHARDS)} --out {_quoted(out / RUN)} {given}"
+        message = f"stopped, what was trained is saved in {out / RUN}; to go on from there:\n  {command}"
+        raise Interrupted(stopped.exit_code - 128, message) from None
+    draw_run(result.run, path=out / PICTURE, title="bertwright demo")
+    return result
+
+
+def _side_by_side(before: "Sequence[FilledText]", after: "Sequence[FilledText]") -> Table:
+    table = Table(box=None, padding=(0, 3, 1, 0))
+    for heading, width in (("text", 34), ("before training", 18), ("after training", 20)):
+        table.add_column(heading, min_width=width)
+    for untrained, trained in zip(before, after, strict=True):
+        table.add_row(_plain(untrained.text), _candidates(untrained), _candidates(trained))
+    return table
+
+
+def _candidates(filled: "FilledText") -> str:
+    return "\n".join(_plain(f"{candidate.probability:6.1%} {candidate.token}") for candidate in filled.masks[0])
+
+
+def _plain(text: str) -> str:
+    """Rich reads [MASK] as markup unless it is told not to."""
+    return text.replace("[", r"\[")
+
+
+def _closing(out: Path, result: PretrainResult, *, seconds: float) -> list[str]:
+    run = _quoted(out / RUN)
+    return [
+        *([f"validation: {evaluation_summary(result.metrics)}"] if "eval_mlm_loss" in result.metrics else []),
+        f"the whole demo took {duration(seconds)}",
+        "",
+        f"text         {out / CORPUS}",
+        f"shards       {out / SHARDS}",
+        f"run          {out / RUN}",
+        f"checkpoint   {result.checkpoint}   (a Hugging Face folder)",
+        f"loss curve   {out / PICTURE}",
+        "",
+        "next:",
+        f"  bertwright predict {run} 'Return the [MASK] of the list.'",
+        f"  bertwright predict {run} --mask 0.15 'Return a copy of the string with all letters in upper case.'",
+        f"  bertwright evaluate {run} {_quoted(out / SHARDS)}",
+        f"  bertwright tokenize {run} 'Tokenizers cut words into pieces.'",
+        "and with your own text:",
+        "  bertwright prepare YOUR_TEXT.txt --out shards",
+        "  bertwright pretrain shards --out runs/a --max_minutes 10",
+    ]
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
