@@ -1,0 +1,110 @@
+"""`bertwright prepare`: text to tokenizer, token shards and corpus report."""
+
+import json as json_format
+import shlex
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
+
+from cyclopts import Parameter
+
+from bertwright.cli.options import Flag
+from bertwright.data.prepare_config import PrepareConfig
+from bertwright.errors import Interrupted
+
+if TYPE_CHECKING:
+    from bertwright.data.prepare import Progress
+
+PLAIN_SECONDS = 10.0  # between lines of progress where there is no terminal
+
+
+def prepare(
+    inputs: Annotated[list[str], Parameter(name="INPUT")],
+    /,
+    *,
+    out: Path,
+    config: Annotated[PrepareConfig, Parameter(name="*")] = PrepareConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
+    json: Flag = False,
+) -> None:
+    """Text to tokenizer, token shards and corpus report.
+
+    Reads .txt .md .rst .jsonl .json .csv .tsv .parquet, each also as .gz .bz2 .xz .zst.
+
+    Args:
+        inputs: files, folders, globs, - for standard input, or a Hugging Face data set (a saved folder, or OWNER/NAME[:CONFIG][@SPLIT] from the hub).
+        out: folder of shards; it appears when it is complete.
+        config: everything else.
+        json: the report as one JSON object on standard output; progress moves to standard error.
+    """
+    from bertwright.data.prepare import plan
+    from bertwright.data.prepare import prepare as prepare_shards
+
+    if config.dry_run:
+        with tempfile.TemporaryDirectory() as spool:
+            planned = plan(inputs, config, spool=Path(spool))
+        print("\n".join([*(f"{name}: {value}" for name, value in vars(config).items() if value is not None), *planned.lines()]))
+        return
+    with _stopped_by_signals(), _display(sys.stderr if json else sys.stdout) as show:
+        report = prepare_shards(inputs, out=out, config=config, progress=show)
+    if json:
+        print(json_format.dumps(report.to_json(), ensure_ascii=False))
+        return
+    print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  bertwright pretrain {shlex.quote(str(out))} --out runs/a"]))
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM end the work as an exception, so that what was begun is removed; a second one ends at once."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number, "interrupted: nothing was written")
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _display(stream: TextIO) -> Iterator["Callable[[Progress], None]"]:
+    """Shows progress: a live bar on a terminal, a line now and then everywhere else."""
+    if not stream.isatty():
+        yield _PlainLines(stream)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[count]}"))
+    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task("reading", total=None, count="")
+
+        def show(progress: "Progress") -> None:
+            bar.update(task, description=progress.stage, completed=progress.done, total=progress.total or None, count=_count(progress))
+
+        yield show
+
+
+class _PlainLines:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = time.monotonic()
+
+    def __call__(self, progress: "Progress") -> None:
+        if time.monotonic() - self._last >= PLAIN_SECONDS:
+            self._last = time.monotonic()
+            share = f" {min(progress.done / progress.total, 1):.0%}" if progress.total else ""
+            print(f"{progress.stage}{share}   {_count(progress)}".rstrip(), file=self._stream, flush=True)
+
+
+def _count(progress: "Progress") -> str:
+    return f"{progress.documents:,} documents, {progress.tokens:,} tokens" if progress.tokens else ""
