@@ -63,9 +63,9 @@ class Padded:
 
 @dataclass(frozen=True)
 class Packed:
-    """Several sequences a row. `sequences` [batch, length] numbers them within the row, ascending; attention stays inside each, and each counts its positions from 0.
+    """Several sequences a row, each with its own attention and its own positions from 0.
 
-    Padding is one more sequence of its own at the end of a row.
+    `sequences` [batch, length] numbers them within the row, ascending. Padding is one more sequence of its own at the end of a row.
     """
 
     sequences: Tensor

@@ -59,7 +59,8 @@ class Model(nn.Module):
 
         input_ids, attention_mask (1 = real token), token_type_ids, position_ids: [batch, length]. `layout` stands in for
         `attention_mask` where rows are packed. `predict_positions`: flat indices into batch x length; the MLM head runs
-        on these only. `prediction_labels` [scored], with them: the summed loss comes back in place of logits. Raises ValueError on a sequence longer than the positions, or both a mask and a layout.
+        on these only. `prediction_labels` [scored], with them: the summed loss comes back in place of logits.
+        Raises ValueError on a sequence longer than the positions, or both a mask and a layout.
         """
         limit = self.architecture.encoder.positions.max_length
         if input_ids.shape[1] > limit:

@@ -49,7 +49,9 @@ class Muon:
 class Optimizers:
     """What updates a FlatParameters: one AdamW for each decay rule, one Muon for the matrices. `step` takes the schedule's factor."""
 
-    def __init__(self, parameters: FlatParameters, *, learning_rate: float, muon_learning_rate: float, weight_decay: float, betas: tuple[float, float], eps: float) -> None:
+    def __init__(
+        self, parameters: FlatParameters, *, learning_rate: float, muon_learning_rate: float, weight_decay: float, betas: tuple[float, float], eps: float
+    ) -> None:
         self.parameters, self.learning_rate, self.muon_learning_rate = parameters, learning_rate, muon_learning_rate
         groups, stacks = [], []
         for rule, shape, start, stop in parameters.spans():

@@ -1,0 +1,45 @@
+"""The protocol between a training loop and what is trained for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from bertwright.architecture import HeadSpec
+from bertwright.data.batch import Batch
+from bertwright.data.keys import KeyArray
+from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
+from bertwright.data.shards import Split
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a loss: summed over what it scores. The loop divides by the weight of all micro-batches and ranks, then scales."""
+
+    sum: Tensor
+    coefficient: float = 1.0
+
+
+Losses = Mapping[str, Term]
+
+
+class Objective(Protocol):
+    """What the loop knows: the heads it needs, the samples it reads, how a batch is made and how it is scored."""
+
+    @property
+    def heads(self) -> tuple[HeadSpec, ...]:
+        """The heads a model needs."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of its loss terms."""
+
+    def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
+        """The samples of a split. Raises InputError where the text cannot serve."""
+
+    def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
+        """Pure, on the CPU; keys: uint64 [batch]. Its `weights` hold one number for each of `terms`."""
+
+    def losses(self, model: nn.Module, batch: Batch) -> Losses:
+        """One term for each of `terms`."""

@@ -1,0 +1,105 @@
+"""What this process computes on: device, precision, rank; the one place that reads the launcher's environment."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from bertwright.errors import InputError
+
+# glibc's mallopt parameters: blocks up to 1 GiB come from the heap and the heap is not given back, because a training step asks for the same
+# large blocks over and over, and fresh pages cost more than what is computed in them (6 to 10% of a small model's step).
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+HEAP_BLOCK, NEVER = 2**30, 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where this process computes. rank, world_size: its place among the processes of the run."""
+
+    device: torch.device
+    dtype: torch.dtype
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def largest(self, values: Tensor) -> Tensor:
+        """The largest over all processes, element by element, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(values, dist.ReduceOp.MAX)
+        return values
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+    def describe(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        several = f", {self.world_size} processes" if self.world_size > 1 else ""
+        return f"{name}, {str(self.dtype).removeprefix('torch.')}{several}"
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 matrices itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def precision(device: torch.device, *, bf16: bool | None, fp16: bool) -> torch.dtype:
+    """bfloat16 where the hardware has it, float16 on older GPUs, else float32; or what was asked for. Raises InputError for float16 on a CPU."""
+    if fp16 and device.type == "cpu":
+        raise InputError("fp16 needs a GPU: leave it out")
+    if fp16:
+        return torch.float16
+    if bf16 is None:
+        if has_fast_bf16(device):
+            return torch.bfloat16
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if bf16 else torch.float32
+
+
+def keep_heap() -> None:
+    """Has glibc keep freed memory for the next step; elsewhere does nothing."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK)
+        libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+
+
+@contextmanager
+def device_of_this_process(*, bf16: bool | None, fp16: bool) -> Iterator[Device]:
+    """The device, and under torchrun the process group, for as long as the context lasts."""
+    rank, world_size, local = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
+    device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
+        keep_heap()
+    dtype = precision(device, bf16=bf16, fp16=fp16)
+    if world_size == 1:
+        yield Device(device, dtype)
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Device(device, dtype, rank, world_size)
+    finally:
+        dist.destroy_process_group()

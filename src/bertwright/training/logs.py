@@ -1,0 +1,37 @@
+"""What a run writes about itself: metrics.jsonl, log.txt and, with the extra, TensorBoard files."""
+
+import importlib
+from typing import Any
+
+from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.errors import InputError
+from bertwright.training.events import Event
+
+
+class FileLog:
+    """An observer that writes every event into the run folder. Raises InputError when TensorBoard is asked for and not installed."""
+
+    def __init__(self, run: RunFolder, *, tensorboard: bool) -> None:
+        self.run = run
+        self.writer: Any = _tensorboard(run) if tensorboard else None
+
+    def __call__(self, event: Event) -> None:
+        if event.kind in ("train", "evaluate"):
+            self.run.append_metrics({"step": event.step, "kind": event.kind, **event.values})
+            if self.writer is not None:
+                for name, value in event.values.items():
+                    if isinstance(value, int | float):
+                        self.writer.add_scalar(name, value, event.step)
+        with (self.run.path / "log.txt").open("a", encoding="utf-8") as file:
+            shown = " ".join(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in event.values.items())
+            file.write(f"step {event.step} {event.kind}: {shown}\n")
+        if event.kind == "done" and self.writer is not None:
+            self.writer.close()
+
+
+def _tensorboard(run: RunFolder) -> Any:
+    try:
+        module = importlib.import_module("torch.utils.tensorboard")
+    except ImportError:
+        raise InputError("tensorboard is not installed: pip install 'bertwright[tensorboard]', or leave --tensorboard out") from None
+    return module.SummaryWriter(str(run.path / "tensorboard"))

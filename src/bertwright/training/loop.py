@@ -1,0 +1,135 @@
+"""The training loop. It reads like the sentence that describes it, and knows no objective by name."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bertwright.data.batch import Batch
+from bertwright.data.stream import Ahead, Stream
+from bertwright.errors import Interrupted
+from bertwright.objectives import Objective
+from bertwright.training.config import PretrainConfig
+from bertwright.training.devices import Device
+from bertwright.training.events import Event, Observer
+from bertwright.training.schedule import Budget, Progress, learning_rate_factor
+from bertwright.training.signals import Signals
+from bertwright.training.state import TrainState
+from bertwright.training.step import StepResult, Updater
+
+# Batches made ahead of the device.
+AHEAD = 4
+# Under long budgets a checkpoint is written at least this often, in seconds.
+SAVE_AT_LEAST = 900.0
+
+
+def updates(stream: Stream, objective: Objective, config: PretrainConfig, device: Device, *, first: int) -> Iterator[list[Batch]]:
+    """This process' micro-batches of each update, from sample `first` of the run on, without end."""
+    total, micro = config.batch_size or 1, config.micro_batch_size or 1
+    share = total // device.world_size
+    while True:
+        start = first + device.rank * share
+        yield [objective.batch(*stream.take(begin, min(begin + micro, start + share))) for begin in range(start, start + share, micro)]
+        first += total
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """When something is due: every `count` steps, at each epoch's end, or `times` times in the budget."""
+
+    every: int | str | None
+    times: int
+
+    def due(self, before: Progress, after: Progress, budget: Budget, stream: Stream) -> bool:
+        """Whether the step from `before` to `after` passed such a point."""
+        if isinstance(self.every, int):
+            return after.step % self.every == 0
+        if self.every == "epoch":
+            return stream.epoch_of(before.samples) != stream.epoch_of(after.samples)
+        return int(before.fraction(budget) * self.times) != int(after.fraction(budget) * self.times)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Everything a run needs to go from a state to its budget's end. `evaluate` and `save` are the run's own."""
+
+    updater: Updater
+    stream: Stream
+    config: PretrainConfig
+    budget: Budget
+    device: Device
+    signals: Signals
+    evaluations: int
+    evaluate: Callable[[], dict[str, float]]
+    save: Callable[[TrainState, bool], None]
+    observers: Sequence[Observer]
+
+    def run(self, state: TrainState) -> TrainState:
+        """Trains to the end of the budget; the last state is saved. Raises Interrupted, saved, after a signal; NonFiniteError, nothing changed."""
+        config, rhythm = self.config, Rhythm(self.config.eval_steps, self.evaluations)
+        saving, logging = Rhythm(config.save_steps, self.evaluations), Rhythm(config.logging_steps, 0)
+        started, saved_at, saved_step = time.monotonic() - state.progress.seconds, time.monotonic(), state.progress.step
+        batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
+        try:
+            while not self._done(state):
+                before, began = state.progress, time.monotonic()
+                factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps)
+                result = self.updater.step(next(batches), number=before.step, factor=factor)
+                seconds, stop = self._agree(time.monotonic() - started)
+                progress = Progress(before.step + 1, before.samples + (config.batch_size or 1), before.tokens + result.tokens, seconds)
+                state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
+                if last or logging.due(before, progress, self.budget, self.stream):
+                    self._log(progress, result, factor, elapsed=time.monotonic() - began)
+                best = False
+                if last or rhythm.due(before, progress, self.budget, self.stream):
+                    state, best = self._evaluated(state)
+                late = self.device.largest(torch.tensor(time.monotonic() - saved_at)).item() > SAVE_AT_LEAST
+                if last or best or stop or late or saving.due(before, progress, self.budget, self.stream):
+                    self.save(state, best)
+                    saved_at, saved_step = time.monotonic(), progress.step
+                if stop and not last:
+                    raise Interrupted(stop, f"stopped by signal {stop} after step {progress.step}, saved: the same command goes on from there")
+                if self.budget.unit == "seconds":  # evaluation and saving are part of the minutes
+                    state = dataclasses.replace(state, progress=dataclasses.replace(progress, seconds=self._agree(time.monotonic() - started)[0]))
+        finally:
+            batches.close()
+        if saved_step != state.progress.step:
+            self.save(state, False)
+        return state
+
+    def _done(self, state: TrainState) -> bool:
+        return state.progress.fraction(self.budget) >= 1
+
+    def _agree(self, seconds: float) -> tuple[float, int]:
+        """Seconds and a signal's number, the same on every process."""
+        shared = self.device.largest(torch.tensor([seconds, self.signals.pending], dtype=torch.float64, device=self.device.device))
+        return float(shared[0]), int(shared[1])
+
+    def _log(self, progress: Progress, result: StepResult, factor: float, *, elapsed: float) -> None:
+        fraction = progress.fraction(self.budget)
+        values: dict[str, float | int | str] = {
+            "loss": result.loss,
+            **{f"{name}_loss": value for name, value in result.terms.items()},
+            "learning_rate": self.updater.optimizers.learning_rate * factor,
+            "grad_norm": result.grad_norm,
+            "tokens_per_second": result.tokens / max(elapsed, 1e-9),
+            "seconds": progress.seconds,
+            "samples": progress.samples,
+            "tokens": progress.tokens,
+            "epoch": self.stream.epoch_of(progress.samples),
+            "fraction": fraction,
+            "seconds_left": progress.seconds * (1 - fraction) / max(fraction, 1e-9),
+        }
+        self._tell(Event("train", progress.step, values))
+
+    def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
+        metrics = self.evaluate()
+        self._tell(Event("evaluate", state.progress.step, dict(metrics)))
+        best = metrics["eval_loss"] < state.best_loss
+        return dataclasses.replace(state, metrics=metrics, best_loss=min(metrics["eval_loss"], state.best_loss)), best
+
+    def _tell(self, event: Event) -> None:
+        for observer in self.observers if self.device.leads else ():
+            observer(event)

@@ -1,0 +1,169 @@
+"""A config and shards made into a plan: every default resolved, every contradiction found before anything is built."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertwright.architecture import Architecture
+from bertwright.checkpoints.huggingface import read_architecture
+from bertwright.checkpoints.resolve import find_checkpoint
+from bertwright.data.samples import Source, Vocabulary
+from bertwright.data.shards import TokenShards
+from bertwright.errors import InputError
+from bertwright.families.presets import preset
+from bertwright.objectives import Objective, objective
+from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.config import PretrainConfig
+from bertwright.training.devices import Device
+from bertwright.training.schedule import Budget
+
+DEFAULT_MINUTES = 10.0
+# Peak rates of Muon and AdamW that won the sweep at 4x256; wider models take less, as the inverse square root of their width.
+REFERENCE_WIDTH, MUON_RATE, ADAMW_RATE = 256, 0.006, 3e-3
+# AdamW alone above this rate washes the neighbours out of the first layers.
+ADAMW_ALONE_RATE = 5e-4
+# Tokens of one pass: what keeps a device busy without holding more activations than it needs.
+PASS_TOKENS = {"cpu": 16_384, "cuda": 65_536}
+# Held-out samples of an evaluation on the way: a masked loss within about 0.05 at 128 tokens a sample.
+EVAL_SAMPLES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a run is made from. `config` has no None left that the run depends on; `source` cuts the training samples."""
+
+    config: PretrainConfig
+    shards: TokenShards
+    vocabulary: Vocabulary
+    architecture: Architecture
+    objective: Objective
+    source: Source
+    budget: Budget
+    evaluations: int
+
+    def facts(self) -> dict[str, Any]:
+        """What config.yaml holds: every key, and the shards it is bound to."""
+        found = self.config.as_dict()
+        found["shards"] = str(self.shards.folder)
+        found["tokenizer_hash"] = self.shards.tokenizer_hash
+        found["train_tokens"] = self.shards.train.num_tokens
+        return found
+
+
+def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Plan:
+    """Resolves every default. Raises InputError with one line for each thing wrong."""
+    problems = config.problems()
+    tokenizer = Tokenizer.load(shards.tokenizer_folder)
+    vocabulary = Vocabulary(tokenizer.vocab_size, tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tuple(tokenizer.special_ids))
+    architecture, source, trained_for = None, None, None
+    try:
+        architecture = _architecture(shards, tokenizer, config)
+        problems += _fits(architecture, shards, tokenizer, config)
+    except InputError as error:
+        problems += error.problems
+    try:
+        trained_for = objective(config.objective, vocabulary, mlm_probability=config.mlm_probability)
+        if config.max_seq_length >= 8:
+            source = trained_for.source(shards.train, vocabulary, length=config.max_seq_length, seed=config.seed)
+    except InputError as error:
+        problems += error.problems
+    if shards.train.num_tokens == 0:
+        problems.append(f"{shards.folder}: the training split is empty: prepare more text, or a smaller --validation_fraction")
+    if problems or architecture is None or source is None or trained_for is None:
+        raise InputError(*problems)
+    resolved = _resolve(config, architecture, device)
+    if resolved.batch_size is not None and resolved.batch_size % device.world_size:
+        raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
+    budget = _budget(resolved, source)
+    evaluations = 4 if budget.unit == "seconds" and budget.amount < 300 else 10
+    return Plan(
+        config=resolved,
+        shards=shards,
+        vocabulary=vocabulary,
+        architecture=architecture,
+        objective=trained_for,
+        source=source,
+        budget=budget,
+        evaluations=evaluations,
+    )
+
+
+def _architecture(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig) -> Architecture:
+    if config.init_from:
+        found = read_architecture(find_checkpoint(config.init_from).folder)
+    elif config.model.endswith(".json"):
+        found = read_architecture(Path(config.model))
+    else:
+        found = preset(config.model, vocab_size=shards.vocab_size)
+    found = dataclasses.replace(found, pad_id=tokenizer.pad_id)
+    block = found.encoder.block
+    # No dropout while a text is seen few times: a config's own rates are for fine-tuning.
+    block = dataclasses.replace(block, dropout=config.hidden_dropout_prob or 0.0, attention_dropout=config.attention_probs_dropout_prob or 0.0)
+    return dataclasses.replace(found, encoder=dataclasses.replace(found.encoder, block=block))
+
+
+def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig) -> list[str]:
+    found = architecture.problems()
+    if config.max_seq_length > (limit := architecture.encoder.positions.max_length):
+        found.append(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
+    if architecture.vocab_size != tokenizer.vocab_size:
+        name, mend = (
+            (config.init_from, "prepare the text again with --tokenizer " + str(config.init_from) + ", or leave --init_from out")
+            if config.init_from
+            else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it")
+        )
+        found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
+    elif config.init_from:
+        found += _same_tokenizer(shards, find_checkpoint(config.init_from).folder, config.init_from)
+    if config.objective == "mlm+nsp" and architecture.encoder.segments < 2:
+        found.append(
+            f"objective mlm+nsp needs two token types, the model has {architecture.encoder.segments}: set type_vocab_size to 2, or take --objective mlm"
+        )
+    return found
+
+
+def _same_tokenizer(shards: TokenShards, checkpoint: Path, name: str) -> list[str]:
+    try:
+        own = Tokenizer.load(checkpoint)
+    except InputError:
+        return []  # a checkpoint without a tokenizer: its size, which fits, is all that is known
+    if own.vocab == Tokenizer.load(shards.tokenizer_folder).vocab:
+        return []
+    return [f"{shards.folder} was made with another tokenizer than {name} has: prepare the text again with --tokenizer {name}, or leave --init_from out"]
+
+
+def _resolve(config: PretrainConfig, architecture: Architecture, device: Device) -> PretrainConfig:
+    """Every None filled in, from the model's size and the hardware."""
+    width = architecture.encoder.block.hidden_size
+    scale = (REFERENCE_WIDTH / width) ** 0.5
+    batch_size = config.batch_size or (32 if width <= 512 else 256)
+    rows = max(1, PASS_TOKENS[device.device.type] // config.max_seq_length)
+    adamw = ADAMW_RATE if config.optimizer == "muon" else ADAMW_ALONE_RATE
+    budgeted = any(getattr(config, name) is not None for name in ("max_steps", "max_tokens", "num_train_epochs", "max_minutes"))
+    return dataclasses.replace(
+        config,
+        batch_size=batch_size,
+        micro_batch_size=min(config.micro_batch_size or rows, max(1, batch_size // device.world_size)),
+        learning_rate=config.learning_rate or adamw * scale,
+        muon_learning_rate=config.muon_learning_rate or MUON_RATE * scale,
+        start=config.start or (None if config.init_from else "neighbours"),
+        hidden_dropout_prob=architecture.encoder.block.dropout,
+        attention_probs_dropout_prob=architecture.encoder.block.attention_dropout,
+        bf16=str(device.dtype) == "torch.bfloat16",
+        fp16=str(device.dtype) == "torch.float16",
+        eval_samples=config.eval_samples or EVAL_SAMPLES,
+        max_minutes=config.max_minutes if budgeted else DEFAULT_MINUTES,
+    )
+
+
+def _budget(config: PretrainConfig, source: Source) -> Budget:
+    if config.max_steps is not None:
+        return Budget("steps", config.max_steps)
+    if config.max_tokens is not None:
+        return Budget("tokens", config.max_tokens)
+    if config.max_minutes is not None:
+        return Budget("seconds", config.max_minutes * 60)
+    epochs = config.num_train_epochs or 1.0
+    whole = sum(source.size(epoch) for epoch in range(int(epochs)))
+    return Budget("samples", max(1.0, whole + (epochs - int(epochs)) * source.size(int(epochs))))

@@ -1,0 +1,223 @@
+"""Pre-training: a plan, a run folder, a model, the loop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from bertwright.checkpoints.files import write_text_atomic
+from bertwright.checkpoints.huggingface import load_model
+from bertwright.checkpoints.resolve import find_checkpoint
+from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.data.shards import TokenShards
+from bertwright.data.stream import Stream
+from bertwright.errors import CheckpointError, InputError
+from bertwright.evaluation.pretraining import SEED, chance, evaluate
+from bertwright.models import Model
+from bertwright.models.initialisation import start_at_neighbours
+from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.config import FREE_ON_RESUME, PretrainConfig, PretrainResult
+from bertwright.training.devices import Device, device_of_this_process
+from bertwright.training.events import Event, Observer
+from bertwright.training.logs import FileLog
+from bertwright.training.loop import Loop
+from bertwright.training.optimizers import Optimizers
+from bertwright.training.parameters import FlatParameters
+from bertwright.training.plan import Plan, make_plan
+from bertwright.training.signals import caught_signals
+from bertwright.training.state import TrainState, read_checkpoint, write_checkpoint
+from bertwright.training.step import Updater
+
+
+def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
+    """Pre-trains a BERT on prepared shards, from scratch or on from a checkpoint.
+
+    shards: folder that `prepare` wrote; out: run folder, which is continued when it holds a run of the same config. Under torchrun every process
+    calls this. Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
+    """
+    config = config or PretrainConfig()
+    out = Path(out)
+    if problems := config.problems():
+        raise InputError(*problems)
+    with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
+        opened = TokenShards.open(shards, verify=config.verify)
+        plan = make_plan(opened, config, device)
+        if device.leads:
+            for observer in observers:
+                observer(Event("plan", 0, _plan_values(plan, device)))
+        if config.dry_run:
+            return PretrainResult(out, out, {})
+        if not device.leads:
+            return _train(plan, RunFolder(out), device, ())
+        with RunFolder.open(out, write=True) as run:
+            return _train(plan, run, device, observers)
+
+
+def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> PretrainResult:
+    config = plan.config
+    tokenizer = Tokenizer.load(plan.shards.tokenizer_folder)
+    with caught_signals() as signals:
+        notes: list[str] = []
+        checkpoint = _resume_point(plan, run, notes)
+        model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
+        updater = _updater(plan, model, device)
+        state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
+        held_out = Stream(plan.objective.source(plan.shards.validation, plan.vocabulary, length=config.max_seq_length, seed=SEED), seed=SEED)
+        baseline = chance(plan.vocabulary.size, plan.shards.train)
+        stream = Stream(plan.source, seed=config.seed)
+
+        def evaluate_now() -> dict[str, float]:
+            found = evaluate(model, plan.objective, held_out, samples=config.eval_samples)
+            return _eval_names(found) | baseline
+
+        def save(state: TrainState, best: bool) -> None:
+            if device.leads:
+                run.save(
+                    state.progress.step, lambda folder: write_checkpoint(folder, model, updater, state, tokenizer), best=best, keep=config.save_total_limit
+                )
+                tell(Event("save", state.progress.step, {"folder": f"step-{state.progress.step:06d}", "best": int(best)}))
+            device.wait()
+
+        log = FileLog(run, tensorboard=config.tensorboard) if device.leads else None
+        watchers: list[Observer] = [*observers, *([log] if log else [])]
+
+        def tell(event: Event) -> None:
+            for watcher in watchers:
+                watcher(event)
+
+        if device.leads:
+            _begin(plan, run, state, checkpoint, notes, tell)
+        device.wait()
+        if state.progress.fraction(plan.budget) < 1:
+            loop = Loop(
+                updater=updater,
+                stream=stream,
+                config=config,
+                budget=plan.budget,
+                device=device,
+                signals=signals,
+                evaluations=plan.evaluations,
+                evaluate=evaluate_now,
+                save=save,
+                observers=watchers,
+            )
+            state = loop.run(state)
+        metrics = dict(state.metrics)
+        tell(Event("done", state.progress.step, {**metrics, "seconds": state.progress.seconds}))
+        return PretrainResult(run.path, run.read_best() or run.path, metrics)
+
+
+def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | None, notes: list[str], tell: Any) -> None:
+    if checkpoint is None:
+        write_text_atomic(run.path / "config.yaml", yaml.safe_dump(plan.facts(), sort_keys=False, allow_unicode=True))
+    run.cut_metrics(state.progress.step)
+    if checkpoint is not None:
+        finished = state.progress.fraction(plan.budget) >= 1
+        notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
+    for note in notes:
+        tell(Event("note", state.progress.step, {"text": note}))
+
+
+def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
+    config = plan.config
+    torch.manual_seed(config.seed)
+    if config.init_from and not skip_weights:
+        loaded = load_model(find_checkpoint(config.init_from).folder, heads=plan.objective.heads, dtype=torch.float32)
+        if loaded.created:
+            notes.append(f"{config.init_from} has no {' and no '.join(head.kind for head in loaded.created)} head: made new")
+        model = Model(plan.architecture, loaded.model.head_specs)
+        model.load_state_dict(loaded.model.state_dict())
+        return model.train()
+    model = Model(plan.architecture, plan.objective.heads)
+    if config.start == "neighbours":
+        start_at_neighbours(model)
+    return model.train()
+
+
+def _updater(plan: Plan, model: Model, device: Device) -> Updater:
+    config = plan.config
+    parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer)
+    optimizers = Optimizers(
+        parameters,
+        learning_rate=config.learning_rate or 0.0,
+        muon_learning_rate=config.muon_learning_rate or 0.0,
+        weight_decay=config.weight_decay,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+    )
+    return Updater(model, plan.objective, parameters, optimizers, device, max_grad_norm=config.max_grad_norm, seed=config.seed)
+
+
+def _resume_point(plan: Plan, run: RunFolder, notes: list[str]) -> Path | None:
+    """The checkpoint to go on from, checked against the config of this run."""
+    wanted = plan.config.resume_from_checkpoint
+    if wanted == "never":
+        if run.checkpoints():
+            raise InputError(f"{run.path} holds a run already and resume_from_checkpoint is never: take another --out, or remove it")
+        return None
+    if wanted == "auto":
+        checkpoint, warnings = run.resume_point()
+        notes += warnings
+        if checkpoint is None and warnings:
+            raise CheckpointError(*warnings, f"{run.path} has no checkpoint left to go on from: remove it, or take another --out")
+    else:
+        checkpoint = find_checkpoint(wanted).folder
+    if checkpoint is not None:
+        _check_unchanged(plan, run)
+    return checkpoint
+
+
+def _check_unchanged(plan: Plan, run: RunFolder) -> None:
+    try:
+        before = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
+    except OSError:
+        return
+    now = plan.facts()
+    changed = [key for key in now if key not in FREE_ON_RESUME and key != "shards" and before.get(key) != now[key]]
+    if changed:
+        lines = [f"{key} was {before.get(key)} and is now {now[key]}" for key in changed]
+        raise InputError(*(f"{run.path} is a run of another config: {line}: set it back, or take another --out" for line in lines))
+
+
+def _eval_names(found: dict[str, float]) -> dict[str, float]:
+    names = {
+        "masked_loss": "eval_mlm_loss",
+        "masked_accuracy": "eval_mlm_accuracy",
+        "perplexity": "eval_perplexity",
+        "nsp_loss": "eval_nsp_loss",
+        "nsp_accuracy": "eval_nsp_accuracy",
+    }
+    named = {names[key]: value for key, value in found.items() if key in names}
+    return {"eval_loss": found["masked_loss"] + found.get("nsp_loss", 0.0), **named}
+
+
+def _plan_values(plan: Plan, device: Device) -> dict[str, float | int | str]:
+    """What is said before the first step."""
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.objective.heads).parameters())
+    config, stack = plan.config, plan.architecture.encoder
+    per_epoch = plan.source.size(0)
+    amount = plan.budget.amount
+    steps = {"steps": amount, "samples": amount / (config.batch_size or 1), "tokens": amount / ((config.batch_size or 1) * config.max_seq_length)}.get(
+        plan.budget.unit
+    )
+    values: dict[str, float | int | str] = {
+        "model": f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {plan.architecture.vocab_size}",
+        "parameters": parameters,
+        "objective": config.objective,
+        "train_tokens": plan.shards.train.num_tokens,
+        "samples_per_epoch": per_epoch,
+        "batch_size": config.batch_size or 0,
+        "micro_batch_size": config.micro_batch_size or 0,
+        "optimizer": f"{config.optimizer}, learning rate {config.learning_rate:.3g}"
+        + (f", Muon {config.muon_learning_rate:.3g}" if config.optimizer == "muon" else ""),
+        "start": config.start or f"weights of {config.init_from}",
+        "device": device.describe(),
+        "budget": f"{amount / 60:g} minutes" if plan.budget.unit == "seconds" else f"{amount:g} {plan.budget.unit}",
+        "optimizer_bytes": parameters * (8 if config.optimizer == "adamw" else 6),
+    }
+    if steps:
+        values["steps"] = int(-(-steps // 1))
+    return values

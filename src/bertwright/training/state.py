@@ -1,0 +1,62 @@
+"""What a run carries from step to step, and how it gets into a checkpoint and out again."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from bertwright.checkpoints.huggingface import load_model, save_model
+from bertwright.errors import CheckpointError
+from bertwright.models import Model
+from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.schedule import Progress
+from bertwright.training.step import Updater
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Progress, the lowest held-out loss so far, and the last evaluation."""
+
+    progress: Progress = field(default_factory=Progress)
+    best_loss: float = float("inf")
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self, updater: Updater) -> dict[str, Any]:
+        """With the loss scale, which is not the state's own."""
+        best = None if self.best_loss == float("inf") else self.best_loss
+        return {"progress": dataclasses.asdict(self.progress), "best_loss": best, "metrics": self.metrics, "loss_scale": [updater.scale, updater.good_steps]}
+
+
+def write_checkpoint(folder: Path, model: Model, updater: Updater, state: TrainState, tokenizer: Tokenizer) -> None:
+    """Fills a folder: a complete Hugging Face checkpoint in float32, and beside it what a resume needs."""
+    with torch.device("meta"):
+        whole = Model(model.architecture, model.head_specs)
+    whole.load_state_dict(updater.parameters.state(), assign=True)
+    save_model(whole, folder)
+    tokenizer.save(folder)
+    training = folder / "training"
+    training.mkdir()
+    save_file({name: tensor.contiguous() for name, tensor in updater.optimizers.state().items()}, training / "optimizer.safetensors")
+    (training / "state.json").write_text(json.dumps(state.to_json(updater), indent=2) + "\n", encoding="utf-8")
+
+
+def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
+    """Puts a checkpoint's weights and optimizer back, in place. Raises CheckpointError when it is not one of a training."""
+    try:
+        optimizer = load_file(folder / "training" / "optimizer.safetensors")
+        saved = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} cannot be resumed from ({error}): give a checkpoint that training wrote") from None
+    weights = load_model(folder).model.state_dict()
+    with torch.no_grad():
+        for name, master in updater.parameters.state().items():
+            master.copy_(weights[name])
+    updater.parameters.publish()
+    updater.optimizers.load(optimizer)
+    updater.scale, updater.good_steps = saved["loss_scale"]
+    best = float("inf") if saved["best_loss"] is None else saved["best_loss"]
+    return TrainState(Progress(**saved["progress"]), best, saved["metrics"])

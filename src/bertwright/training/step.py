@@ -1,0 +1,104 @@
+"""One update: micro-batches, their gradients over global weights, the check that they are finite, clipping, the optimizers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from bertwright.data import keys as draws
+from bertwright.data.batch import Batch
+from bertwright.errors import NonFiniteError
+from bertwright.models import Model
+from bertwright.objectives import Objective
+from bertwright.training.devices import Device
+from bertwright.training.optimizers import Optimizers
+from bertwright.training.parameters import FlatParameters
+
+# Dynamic loss scaling for float16 (Micikevicius et al. 2018, section 3.2), with PyTorch's GradScaler's constants.
+FIRST_SCALE, GROWTH_INTERVAL, LEAST_SCALE = 2.0**16, 2000, 1.0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did: mean of each loss term times its coefficient, their sum, the gradient's norm before clipping, tokens read over all processes."""
+
+    terms: Mapping[str, float]
+    loss: float
+    grad_norm: float
+    tokens: int
+
+
+class Updater:
+    """A model in training: its parameters, optimizers and loss scale, and the step that moves them."""
+
+    def __init__(
+        self, model: Model, objective: Objective, parameters: FlatParameters, optimizers: Optimizers, device: Device, *, max_grad_norm: float, seed: int
+    ) -> None:
+        self.objective, self.parameters, self.optimizers, self.device = objective, parameters, optimizers, device
+        self.max_grad_norm, self.seed = max_grad_norm, seed
+        self.scale = FIRST_SCALE if device.dtype == torch.float16 else 1.0
+        self.good_steps = 0
+        self.model: nn.Module = model if device.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=False)
+
+    def step(self, batches: Sequence[Batch], *, number: int, factor: float) -> StepResult:
+        """Trains on this process' micro-batches of one update; `number` counts updates, `factor` scales the learning rates.
+
+        Raises NonFiniteError, before anything is changed, when a loss or gradient is no number.
+        """
+        weights, tokens = self._global(batches)
+        torch.manual_seed(int(draws.draw(draws.key_of(self.seed, number), self.device.rank, draws.DROPOUT)[0] >> np.uint64(1)))
+        sums = {name: torch.zeros((), device=self.device.device) for name in weights}
+        for batch in batches:
+            losses = self.objective.losses(self.model, batch.to(self.device.device))
+            parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items()]
+            total = torch.stack([part.float() for part in parts]).sum()
+            # DistributedDataParallel takes the mean over processes; the weights are already those of all of them.
+            (total * (self.scale * self.device.world_size)).backward()  # type: ignore[no-untyped-call]
+            self.parameters.collect()
+            for name, term in losses.items():
+                sums[name] += term.coefficient * term.sum.detach().float()
+        values = self.device.sum(torch.stack(list(sums.values()))).tolist()
+        terms = {name: value / max(weights[name], 1.0) for name, value in zip(sums, values, strict=True)}
+        grad_norm = self._update(terms, batches, number=number, factor=factor)
+        return StepResult(terms, sum(terms.values()), grad_norm, tokens)
+
+    def _global(self, batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
+        """The weights and tokens of all micro-batches of all processes."""
+        names = self.objective.terms
+        local = [sum(batch.weights[name] for batch in batches) for name in names]
+        shared = torch.tensor([*local, sum(batch.tokens for batch in batches)], dtype=torch.float64, device=self.device.device)
+        *found, tokens = self.device.sum(shared).tolist()
+        return dict(zip(names, found, strict=True)), int(tokens)
+
+    def _update(self, terms: Mapping[str, float], batches: Sequence[Batch], *, number: int, factor: float) -> float:
+        grad = self.parameters.grad
+        norm: float = (torch.linalg.vector_norm(grad) / self.scale).item()
+        loss_is_finite = all(math.isfinite(value) for value in terms.values())
+        if loss_is_finite and not math.isfinite(norm) and self.device.dtype == torch.float16 and self.scale > LEAST_SCALE:
+            self.scale, self.good_steps = self.scale / 2, 0
+            grad.zero_()
+            return norm
+        if not (loss_is_finite and math.isfinite(norm)):
+            raise NonFiniteError(self._not_finite(terms, norm, batches, number=number))
+        clip = min(1.0, self.max_grad_norm / (norm + 1e-6)) if self.max_grad_norm else 1.0
+        if clip / self.scale != 1.0:
+            grad.mul_(clip / self.scale)
+        self.optimizers.step(factor)
+        if self.device.dtype == torch.float16:
+            self.good_steps += 1
+            if self.good_steps == GROWTH_INTERVAL:
+                self.scale, self.good_steps = self.scale * 2, 0
+        return norm
+
+    @staticmethod
+    def _not_finite(terms: Mapping[str, float], norm: float, batches: Sequence[Batch], *, number: int) -> str:
+        first, last = batches[0].numbers[0], batches[-1].numbers[-1]
+        losses = ", ".join(f"{name} loss {value:g}" for name, value in terms.items())
+        return (
+            f"step {number}: not finite ({losses}, gradient norm {norm:g}) on samples {first} to {last}; nothing was updated: "
+            "lower learning_rate, or look at these samples"
+        )
