@@ -24,7 +24,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         rows = max(CHUNK_ROWS, CHUNK_VALUES // len(weight))
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
-            logits = torch.addmm(bias, hidden[part], cast.t()).float()
+            logits = torch.mm(hidden[part], cast.t()).float().add_(bias)
             top = logits.logsumexp(-1, keepdim=True)
             chosen = labels[part, None]
             total += (top - logits.gather(1, chosen)).sum()

@@ -40,7 +40,8 @@ class MaskedLM(nn.Module):
     def forward(self, hidden: Tensor, decoder: Tensor) -> Tensor:
         """[..., hidden_size] and the decoder's [vocab_size, embedding_size] -> logits [..., vocab_size]."""
         scored = self.transform(hidden)
-        return F.linear(scored, decoder.to(scored.dtype), self.bias)
+        # Added apart: log frequencies of rare words are too large for half precision to move by small steps.
+        return F.linear(scored, decoder.to(scored.dtype)) + self.bias
 
     def loss(self, hidden: Tensor, decoder: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy summed over [scored] labels from [scored, hidden_size], without holding the logits."""

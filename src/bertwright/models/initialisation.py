@@ -1,23 +1,6 @@
-"""First weights: BERT's own, and a start that knows its neighbours."""
+"""First weights as BERT has them."""
 
-import math
-from typing import TYPE_CHECKING, cast
-
-import torch
-from torch import Tensor, nn
-
-from bertwright.blocks.attention import Attention
-from bertwright.blocks.encoder_block import EncoderBlock
-
-if TYPE_CHECKING:
-    from bertwright.models.transformer import Model
-
-# Found by trial on WikiText-2 at 4x256: word and position parts leave the embedding norm with equal variance at
-# amplitude sqrt(2) * 0.02, and a sharpness of 1.2 on queries and keys peaks each head at a logit of about 11.
-AMPLITUDE = 0.028
-SHARPNESS = 1.2
-REST = 0.1
-GOLDEN = (math.sqrt(5) - 1) / 2
+from torch import nn
 
 
 def initialise(model: nn.Module, *, std: float) -> None:
@@ -27,46 +10,3 @@ def initialise(model: nn.Module, *, std: float) -> None:
             nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
-
-
-def offsets(num_heads: int) -> list[int]:
-    """The neighbour each head looks at: -1, +1, -2, +2, ..."""
-    return [(1 + head // 2) * (-1 if head % 2 == 0 else 1) for head in range(num_heads)]
-
-
-@torch.no_grad()
-def start_at_neighbours(model: "Model") -> None:
-    """Sets a stock BERT's embeddings, queries and keys so that every head begins by looking at one neighbour.
-
-    The first `head_size` dimensions of the embeddings belong to positions: sinusoids of irregular frequencies (frequency i
-    is pi times the fractional part of i times the golden ratio), so that the dot product of two positions peaks at one
-    offset. Word and segment vectors start at zero there, positions at zero elsewhere. In every head of every layer the
-    query takes that subspace as it is and the key takes it rotated by the head's offset; the rest of both starts at a
-    tenth of its usual size. Nothing about the architecture changes. An odd head size leaves its last dimension as it was.
-    """
-    block = model.architecture.encoder.block
-    half = block.head_size // 2
-    width = 2 * half
-    frequencies = math.pi * torch.frac(torch.arange(1, half + 1, dtype=torch.float64) * GOLDEN)
-    places = torch.arange(model.architecture.encoder.positions.max_length, dtype=torch.float64)
-    angles = places[:, None] * frequencies
-    embeddings = model.embeddings
-    embeddings.tokens.weight[:, :width] = 0
-    embeddings.segments.weight[:, :width] = 0
-    embeddings.positions.weight.zero_()
-    embeddings.positions.weight[:, :width] = (AMPLITUDE * torch.cat([angles.cos(), angles.sin()], dim=1)).float()
-    for layer in model.encoder.blocks:
-        _look_at_neighbours(cast(EncoderBlock, layer).attention, frequencies)
-
-
-def _look_at_neighbours(attention: Attention, frequencies: Tensor) -> None:
-    width = 2 * len(frequencies)
-    attention.query.weight *= REST
-    attention.key.weight *= REST
-    for head, offset in enumerate(offsets(attention.num_heads)):
-        rows = slice(head * attention.head_size, head * attention.head_size + width)
-        attention.query.weight[rows, :width] = SHARPNESS * torch.eye(width)
-        # cos(w(j - offset)) and sin(w(j - offset)) from cos(wj) and sin(wj): a query at i meets its like at j = i + offset.
-        cos, sin = torch.diag((frequencies * offset).cos()), torch.diag((frequencies * offset).sin())
-        rotation = torch.cat([torch.cat([cos, sin], dim=1), torch.cat([-sin, cos], dim=1)])
-        attention.key.weight[rows, :width] = (SHARPNESS * rotation).float()

@@ -42,19 +42,20 @@ class FlatParameters:
     """Takes over a model's parameters: float32 masters, gradients and the copies in `dtype` lie in one vector each.
 
     Parameters are ordered by rule and shape, so every AdamW rule is one slice and Muon's matrices of one shape are one
-    stacked tensor. Embedding tables stay in float32 under any `dtype`: their gradients add up over many tokens.
+    stacked tensor. Embedding tables and the decoder's bias stay in float32 under any `dtype`: their gradients add up over
+    many tokens, and the bias spans more than half precision resolves.
     """
 
     def __init__(self, model: Model, *, dtype: torch.dtype, optimizer: str) -> None:
         named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters()]
-        named.sort(key=lambda item: (not self._is_table(item[0]), item[2], tuple(item[1].shape)))
+        named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], tuple(item[1].shape)))
         self.model, self.dtype = model, dtype
         self.places: list[Place] = []
         start = 0
         for name, parameter, rule in named:
             self.places.append(Place(name, parameter.shape, start, rule))
             start += parameter.numel()
-        self.direct = start if dtype == torch.float32 else sum(place.shape.numel() for place in self.places if self._is_table(place.name))
+        self.direct = start if dtype == torch.float32 else sum(place.shape.numel() for place in self.places if self._stays_float32(place.name))
         device = named[0][1].device
         self.master = torch.empty(start, device=device)
         self.grad = torch.zeros(start, device=device)
@@ -66,8 +67,8 @@ class FlatParameters:
         self.publish()
 
     @staticmethod
-    def _is_table(name: str) -> bool:
-        return name.startswith("embeddings.") and not name.startswith("embeddings.norm")
+    def _stays_float32(name: str) -> bool:
+        return name == "heads.mlm.bias" or (name.startswith("embeddings.") and not name.startswith("embeddings.norm"))
 
     def _adopt(self, place: Place, parameter: nn.Parameter) -> None:
         if place.start < self.direct:

@@ -16,7 +16,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import CheckpointError, InputError
 from bertwright.evaluation.pretraining import SEED, chance, evaluate
 from bertwright.models import Model
-from bertwright.models.initialisation import start_at_neighbours
+from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import FREE_ON_RESUME, PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
@@ -133,6 +133,7 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
         start_at_neighbours(model)
+        start_at_frequencies(model, torch.from_numpy(plan.shards.train.token_counts.copy()))
     return model.train()
 
 

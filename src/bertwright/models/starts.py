@@ -1,0 +1,72 @@
+"""Starts that know something before the first step, in a stock BERT: which tokens are neighbours, and which words are frequent."""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from bertwright.blocks.attention import Attention
+from bertwright.blocks.encoder_block import EncoderBlock
+from bertwright.models.heads import MaskedLM
+from bertwright.models.transformer import Model
+
+# Found by trial on WikiText-2 at 4x256: word and position parts leave the embedding norm with equal variance at
+# amplitude sqrt(2) * 0.02, and a sharpness of 1.2 on queries and keys peaks each head at a logit of about 11.
+AMPLITUDE = 0.028
+SHARPNESS = 1.2
+REST = 0.1
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def offsets(num_heads: int) -> list[int]:
+    """The neighbour each head looks at: -1, +1, -2, +2, ..."""
+    return [(1 + head // 2) * (-1 if head % 2 == 0 else 1) for head in range(num_heads)]
+
+
+@torch.no_grad()
+def start_at_neighbours(model: Model) -> None:
+    """Sets a stock BERT's embeddings, queries and keys so that every head begins by looking at one neighbour.
+
+    The first `head_size` dimensions of the embeddings belong to positions: sinusoids of irregular frequencies (frequency i
+    is pi times the fractional part of i times the golden ratio), so that the dot product of two positions peaks at one
+    offset. Word and segment vectors start at zero there, positions at zero elsewhere. In every head of every layer the
+    query takes that subspace as it is and the key takes it rotated by the head's offset; the rest of both starts at a
+    tenth of its usual size. Nothing about the architecture changes. An odd head size leaves its last dimension as it was.
+    """
+    block = model.architecture.encoder.block
+    half = block.head_size // 2
+    width = 2 * half
+    frequencies = math.pi * torch.frac(torch.arange(1, half + 1, dtype=torch.float64) * GOLDEN)
+    places = torch.arange(model.architecture.encoder.positions.max_length, dtype=torch.float64)
+    angles = places[:, None] * frequencies
+    embeddings = model.embeddings
+    embeddings.tokens.weight[:, :width] = 0
+    embeddings.segments.weight[:, :width] = 0
+    embeddings.positions.weight.zero_()
+    embeddings.positions.weight[:, :width] = (AMPLITUDE * torch.cat([angles.cos(), angles.sin()], dim=1)).float()
+    for layer in model.encoder.blocks:
+        _look_at_neighbours(cast(EncoderBlock, layer).attention, frequencies)
+
+
+@torch.no_grad()
+def start_at_frequencies(model: Model, counts: Tensor) -> None:
+    """Sets the MLM decoder's bias to the log of the words' frequencies, so that the first steps need not learn them.
+
+    counts: [vocab_size] occurrences in the training text; half a one is added to each, so that what never occurs stays finite.
+    """
+    smoothed = counts.double() + 0.5
+    cast(MaskedLM, model.heads["mlm"]).bias.copy_((smoothed / smoothed.sum()).log())
+
+
+def _look_at_neighbours(attention: Attention, frequencies: Tensor) -> None:
+    width = 2 * len(frequencies)
+    attention.query.weight *= REST
+    attention.key.weight *= REST
+    for head, offset in enumerate(offsets(attention.num_heads)):
+        rows = slice(head * attention.head_size, head * attention.head_size + width)
+        attention.query.weight[rows, :width] = SHARPNESS * torch.eye(width)
+        # cos(w(j - offset)) and sin(w(j - offset)) from cos(wj) and sin(wj): a query at i meets its like at j = i + offset.
+        cos, sin = torch.diag((frequencies * offset).cos()), torch.diag((frequencies * offset).sin())
+        rotation = torch.cat([torch.cat([cos, sin], dim=1), torch.cat([-sin, cos], dim=1)])
+        attention.key.weight[rows, :width] = (SHARPNESS * rotation).float()
