@@ -10,7 +10,7 @@ from bertwright.cli.app import COMMANDS, run, usage_problem
 from bertwright.cli.config_file import ConfigFile, take_config_option
 from bertwright.errors import BertwrightError, InputError, Interrupted
 
-USAGE = 2
+FAILURE, USAGE = 1, 2
 
 
 def main() -> int:
@@ -32,6 +32,10 @@ def main() -> int:
         # The reader has left (`| head`): keep the interpreter from complaining about it again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # What the system refuses: a full disk, a folder without permission.
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", code=FAILURE)
     except KeyboardInterrupt:
         return _complain("interrupted", code=128 + signal.SIGINT)
     return 0

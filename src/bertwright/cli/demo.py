@@ -103,7 +103,15 @@ def _make_room(out: Path) -> None:
 def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> None:
     from bertwright.data.prepare import PrepareConfig, prepare
 
-    config = PrepareConfig(tokenizer="wordpiece", lowercase=True, vocab_size=vocab_size, documents="blank_line", max_seq_length=max_seq_length, seed=seed)
+    config = PrepareConfig(
+        tokenizer_type="wordpiece",
+        lowercase=True,
+        vocab_size=vocab_size,
+        documents="blank_line",
+        validation_fraction=0.05,
+        max_seq_length=max_seq_length,
+        seed=seed,
+    )
     report = prepare([str(out / CORPUS)], out=out / SHARDS, config=config)
     print("\n".join(report.lines()))
 

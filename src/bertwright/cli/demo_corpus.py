@@ -44,7 +44,7 @@ def write_corpus(path: Path, *, packages: bool = False) -> CorpusSize:
     seen: set[str] = set()
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for paragraphs in _documents(packages=packages):
-            fresh = [paragraph for paragraph in paragraphs if paragraph not in seen]
+            fresh = [paragraph for paragraph in dict.fromkeys(paragraphs) if paragraph not in seen]
             seen.update(fresh)
             if fresh:
                 out.write("\n".join(fresh) + "\n\n")

@@ -20,6 +20,7 @@ Values = Mapping[str, float | int | str]
 PLAIN_SECONDS = 10.0  # plain lines come no closer together than this; metrics.jsonl has every step
 SHOWN_EVALUATIONS = 6
 REFRESHES = 4  # a second
+BAR_WIDTH = 50
 
 
 @contextmanager
@@ -103,7 +104,7 @@ class LivePanel:
         elif event.kind == "evaluate":
             self.evaluations = [*self.evaluations, (event.step, event.values)][-SHOWN_EVALUATIONS:]
         elif event.kind == "save":
-            self.saved = plain_lines(event)[0].split("   ", 1)[-1]
+            self.saved = f"saved {event.values['folder']}"
         else:
             for line in plain_lines(event):
                 self.console.print(line, markup=False, highlight=False)
@@ -112,9 +113,10 @@ class LivePanel:
         parts: list[ProgressBar | Text | Table] = [] if self.train else [Text("the first steps ...", style="dim")]
         if self.train:
             fraction = float(self.train.get("fraction", 0.0))
-            parts.append(ProgressBar(total=1.0, completed=fraction, width=min(60, self.console.width)))
-            words = [f"{fraction:.0%}", f"step {self.step}", f"loss {self.train['loss']:.3f}{_terms(self.train)}", _rate(self.train), _left(self.train)]
-            parts.append(Text("   ".join(word for word in words if word), style="bold"))
+            bar = Table.grid(padding=(0, 2, 0, 0))
+            bar.add_row(ProgressBar(total=1.0, completed=fraction, width=BAR_WIDTH), Text(f"{fraction:.0%}"), Text(_left(self.train)))
+            words = [f"step {self.step}", f"loss {self.train['loss']:.3f}{_terms(self.train)}", _rate(self.train)]
+            parts += [bar, Text("   ".join(word for word in words if word), style="bold")]
         if self.evaluations:
             parts.append(_evaluations(self.evaluations))
         if self.saved:
@@ -141,7 +143,7 @@ def duration(seconds: float) -> str:
 
 
 def _evaluations(evaluations: list[tuple[int, Values]]) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("step", justify="right")
     for heading in ("validation loss", "chance", "word frequencies", "accuracy", "next sentence"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -38,17 +38,18 @@ def draw_losses(records: Sequence[Record], path: Path, *, title: str) -> Path:
     records: in any order, each with `step`; training ones hold `mlm_loss` (or `loss`) and `nsp_loss`, evaluations `eval_mlm_loss` and
     `eval_nsp_loss`, and with them `chance_loss` (ln of the vocabulary) and `unigram_entropy`, all in nats. Raises InputError when none holds a loss.
     """
-    masked = _series(records, "mlm_loss") or _series(records, "loss")
-    if not masked:
+    masked, held_out = _series(records, "mlm_loss") or _series(records, "loss"), _series(records, "eval_mlm_loss")
+    if not masked and not held_out:
         raise InputError(f"{path.parent} has no loss to draw yet: train some steps first")
-    pairs = _series(records, "nsp_loss")
-    figure = Figure(figsize=(8, 7 if pairs else 4.8), layout="constrained")
+    pairs, held_out_pairs = _series(records, "nsp_loss"), _series(records, "eval_nsp_loss")
+    two = bool(pairs or held_out_pairs)
+    figure = Figure(figsize=(8, 7 if two else 4.8), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2 if pairs else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 2] if pairs else [1])[:, 0]
+    panels = figure.subplots(2 if two else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 2] if two else [1])[:, 0]
     references = {"chance": _last(records, "chance_loss"), "word frequencies alone": _last(records, "unigram_entropy")}
-    _panel(panels[0], masked, _series(records, "eval_mlm_loss"), references, label="masked-token loss (nats)")
-    if pairs:
-        _panel(panels[1], pairs, _series(records, "eval_nsp_loss"), {"chance": math.log(2)}, label="next-sentence loss (nats)")
+    _panel(panels[0], masked, held_out, references, label="masked-token loss (nats)")
+    if two:
+        _panel(panels[1], pairs, held_out_pairs, {"chance": math.log(2)}, label="next-sentence loss (nats)")
     panels[0].set_title(title)
     panels[-1].set_xlabel("step")
     figure.savefig(path, dpi=120)
@@ -68,10 +69,11 @@ def smooth(values: Sequence[float]) -> list[float]:
 def _panel(
     axes: Axes, training: list[tuple[float, float]], validation: list[tuple[float, float]], references: Mapping[str, float | None], *, label: str
 ) -> None:
-    steps, losses = zip(*training, strict=True)
-    thin = slice(None, None, math.ceil(len(steps) / DRAWN_POINTS))
-    axes.plot(steps[thin], losses[thin], ".", color=TRAINING, alpha=0.25, markersize=4)
-    axes.plot(steps, smooth(losses), color=TRAINING, linewidth=1.8, label="training, smoothed")
+    steps, losses = [step for step, _ in training], [loss for _, loss in training]
+    if training:
+        thin = slice(None, None, math.ceil(len(steps) / DRAWN_POINTS))
+        axes.plot(steps[thin], losses[thin], ".", color=TRAINING, alpha=0.25, markersize=4)
+        axes.plot(steps, smooth(losses), color=TRAINING, linewidth=1.8, label="training, smoothed")
     if validation:
         axes.plot(*zip(*validation, strict=True), "o-", color=VALIDATION, markersize=4, linewidth=1.4, label="validation")
     shown = {name: value for name, value in references.items() if value is not None}

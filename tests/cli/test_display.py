@@ -1,0 +1,90 @@
+"""What is shown of a training, on a terminal and off it."""
+
+import io
+
+from rich.console import Console
+
+from bertwright.cli.display import LivePanel, PlainLines, duration, plain_lines, training_display
+from bertwright.training.events import Event
+
+PLAN = Event(
+    "plan",
+    0,
+    {
+        "model": "4 layers x 256, 4 heads, vocabulary 4096",
+        "parameters": 4_300_000,
+        "objective": "mlm+nsp",
+        "train_tokens": 372_512,
+        "samples_per_epoch": 3_201,
+        "batch_size": 32,
+        "micro_batch_size": 32,
+        "optimizer": "muon, learning rate 0.003, Muon 0.006",
+        "start": "neighbours",
+        "device": "CPU",
+        "budget": "3 minutes",
+        "optimizer_bytes": 25_800_000,
+    },
+)
+TRAIN = Event("train", 40, {"loss": 6.5, "mlm_loss": 5.8, "nsp_loss": 0.7, "tokens_per_second": 12_345.6, "fraction": 0.25, "seconds_left": 125.2})
+EVALUATE = Event("evaluate", 40, {"eval_mlm_loss": 5.75, "chance_loss": 8.318, "unigram_entropy": 6.227, "eval_mlm_accuracy": 0.1234, "eval_nsp_accuracy": 0.5})
+SAVE = Event("save", 40, {"folder": "step-000040", "best": 1})
+
+
+def test_plain_lines_read_well() -> None:
+    assert plain_lines(TRAIN) == ["step     40   loss 6.500 (masked 5.800, next sentence 0.700)   12,346 tokens/s   2:05 left"]
+    assert plain_lines(EVALUATE) == [
+        "step     40   validation: masked loss 5.750 (chance 8.32, word frequencies alone 6.23)   accuracy 12.3%   next sentence 50.0%"
+    ]
+    assert plain_lines(SAVE) == ["step     40   saved step-000040, the best so far"]
+    assert plain_lines(Event("note", 0, {"text": "going on from step-000040"})) == ["going on from step-000040"]
+
+
+def test_the_plan_says_parameters_tokens_budget_and_memory() -> None:
+    text = "\n".join(plain_lines(PLAN))
+    for said in ("4.3 M parameters", "372,512 tokens", "3,201 samples an epoch", "3 minutes", "25.8 MB of optimizer state", "17.2 MB of weights"):
+        assert said in text
+
+
+def test_plain_lines_of_training_do_not_flood_but_evaluations_all_show() -> None:
+    stream = io.StringIO()
+    show = PlainLines(stream)
+    for event in (TRAIN, TRAIN, EVALUATE, TRAIN, EVALUATE):
+        show(event)
+    lines = stream.getvalue().splitlines()
+    assert len([line for line in lines if "left" in line]) == 1
+    assert len([line for line in lines if "validation" in line]) == 2
+
+
+def test_a_stream_that_is_no_terminal_gets_plain_lines_without_escapes() -> None:
+    stream = io.StringIO()
+    with training_display(stream) as show:
+        for event in (PLAN, TRAIN, EVALUATE, SAVE):
+            show(event)
+    assert "\x1b" not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 8 + 3
+
+
+def test_the_live_panel_shows_loss_chance_rate_and_time_left() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, color_system=None)
+    panel = LivePanel(console)
+    console.print(panel)
+    for event in (PLAN, TRAIN, EVALUATE, SAVE):
+        panel(event)
+    console.print(panel)
+    shown = stream.getvalue()
+    said = ["25%", "step 40", "loss 6.500", "12,346 tokens/s", "2:05 left", "saved step-000040"]
+    said += ["validation loss", "5.750", "chance", "8.32", "6.23", "50.0%"]
+    assert [words for words in said if words not in shown] == []
+    assert max(map(len, shown.splitlines())) < 80
+
+
+def test_a_terminal_gets_the_live_panel() -> None:
+    stream = io.StringIO()
+    with training_display(stream, live=True) as show:
+        assert isinstance(show, LivePanel)
+        show(TRAIN)
+
+
+def test_durations() -> None:
+    assert [duration(seconds) for seconds in (0, 42.4, 59.6, 185, 3723)] == ["0:00", "0:42", "1:00", "3:05", "1:02:03"]
