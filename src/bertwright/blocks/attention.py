@@ -8,6 +8,11 @@ from bertwright.architecture import Block
 from bertwright.blocks.layout import Layout
 
 
+def at(hidden: Tensor, rows: Tensor | None) -> Tensor:
+    """[batch, length, size] at flat places [rows] -> [rows, size]; everything where `rows` is None."""
+    return hidden if rows is None else hidden.flatten(0, 1).index_select(0, rows)
+
+
 class Attention(nn.Module):
     """Every token looks at the tokens that the layout lets it see.
 
@@ -29,11 +34,11 @@ class Attention(nn.Module):
         query, key, value = joined.view(batch, length, 3, self.num_heads, self.head_size).permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, value
 
-    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """[batch, length, hidden_size] -> the same shape."""
+    def forward(self, hidden: Tensor, layout: Layout, rows: Tensor | None = None) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape, or [rows, hidden_size] for these flat places alone."""
         query, key, value = self.project(hidden)
         mixed = layout.attend(query, key, value, dropout=self.dropout if self.training else 0.0)
-        out: Tensor = self.output(mixed.transpose(1, 2).reshape(hidden.shape))
+        out: Tensor = self.output(at(mixed.transpose(1, 2).reshape(hidden.shape), rows))
         return out
 
     def probabilities(self, hidden: Tensor, layout: Layout) -> Tensor:

@@ -10,15 +10,15 @@ from bertwright.blocks.cross_entropy import linear_cross_entropy
 
 
 class Pooler(nn.Module):
-    """Dense and tanh on the first token: [batch, length, hidden_size] -> [batch, hidden_size]."""
+    """Dense and tanh on each row's first token: [batch, hidden_size] -> the same shape."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         size = architecture.encoder.block.hidden_size
         self.dense = nn.Linear(size, size)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return torch.tanh(self.dense(hidden[:, 0]))
+    def forward(self, first: Tensor) -> Tensor:
+        return torch.tanh(self.dense(first))
 
 
 class MaskedLM(nn.Module):

@@ -9,7 +9,8 @@ from torch import Tensor
 class Output:
     """Fields that the model has no head for, or nobody asked for, are None.
 
-    last_hidden_state: [batch, length, hidden_size]; pooler_output: [batch, hidden_size];
+    last_hidden_state: [batch, length, hidden_size], or, where `prediction_labels` was given, [rows, hidden_size] of the tokens that heads read: with a
+    pooler each row's first one, then the scored ones; pooler_output: [batch, hidden_size];
     prediction_logits: [batch, length, vocab_size], or [scored, vocab_size] where `predict_positions` was given;
     prediction_loss: cross-entropy summed over the scored tokens, in place of logits, where `prediction_labels` was given;
     seq_relationship_logits: [batch, 2], index 0 = B follows A; hidden_states: layers + 1 of [batch, length, hidden_size], the

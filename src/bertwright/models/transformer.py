@@ -2,9 +2,11 @@
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from bertwright.architecture import Architecture, HeadSpec, Stack
+from bertwright.blocks.attention import at
 from bertwright.blocks.embeddings import Embeddings
 from bertwright.blocks.encoder_block import EncoderBlock
 from bertwright.blocks.layout import Layout, Padded
@@ -20,12 +22,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(EncoderBlock(stack.block) for _ in range(stack.num_layers))
 
-    def forward(self, hidden: Tensor, layout: Layout, *, states: list[Tensor] | None, attentions: list[Tensor] | None) -> Tensor:
-        """[batch, length, hidden_size] -> the same shape; appends to `states` and `attentions` where they are lists."""
-        for block in self.blocks:
+    def forward(self, hidden: Tensor, layout: Layout, *, rows: Tensor | None, states: list[Tensor] | None, attentions: list[Tensor] | None) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape, or [rows, hidden_size] for these flat places; fills `states` and `attentions` where lists."""
+        for number, block in enumerate(self.blocks, start=1):
             if attentions is not None:
                 attentions.append(cast(EncoderBlock, block).attention.probabilities(hidden, layout))
-            hidden = block(hidden, layout)
+            hidden = block(hidden, layout, rows if number == len(self.blocks) else None)
             if states is not None:
                 states.append(hidden)
         return hidden
@@ -72,26 +74,32 @@ class Model(nn.Module):
         hidden = self.embeddings(input_ids, token_type_ids, position_ids, layout)
         states = [hidden] if output_hidden_states else None
         attentions: list[Tensor] | None = [] if output_attentions else None
-        hidden = self.encoder(hidden, layout, states=states, attentions=attentions)
-        pooled = cast(Pooler, self.heads["pooler"])(hidden) if "pooler" in self.heads else None
+        rows = None if prediction_labels is None or predict_positions is None else self._rows_read(input_ids, predict_positions)
+        hidden = self.encoder(hidden, layout, rows=rows, states=states, attentions=attentions)
+        pooled = cast(Pooler, self.heads["pooler"])(hidden[:, 0] if rows is None else hidden[: len(input_ids)]) if "pooler" in self.heads else None
+        logits, loss = self._predict(hidden, predict_positions, prediction_labels)
         return Output(
             last_hidden_state=hidden,
             pooler_output=pooled,
-            prediction_logits=self._predict(hidden, predict_positions) if prediction_labels is None else None,
-            prediction_loss=self._loss(hidden, predict_positions, prediction_labels),
+            prediction_logits=logits,
+            prediction_loss=loss,
             seq_relationship_logits=cast(NextSentence, self.heads["nsp"])(pooled) if "nsp" in self.heads else None,
             hidden_states=None if states is None else tuple(states),
             attentions=None if attentions is None else tuple(attentions),
         )
 
-    def _predict(self, hidden: Tensor, positions: Tensor | None) -> Tensor | None:
-        if "mlm" not in self.heads:
-            return None
-        scored = hidden if positions is None else hidden.flatten(0, 1)[positions]
-        logits: Tensor = cast(MaskedLM, self.heads["mlm"])(scored, self.embeddings.tokens.weight)
-        return logits
+    def _rows_read(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        """The flat places that the heads read, so that the last block computes no other."""
+        if "pooler" not in self.heads:
+            return positions
+        first = torch.arange(len(input_ids), device=input_ids.device) * input_ids.shape[1]
+        return torch.cat([first, positions])
 
-    def _loss(self, hidden: Tensor, positions: Tensor | None, labels: Tensor | None) -> Tensor | None:
-        if positions is None or labels is None:
-            return None
-        return cast(MaskedLM, self.heads["mlm"]).loss(hidden.flatten(0, 1)[positions], self.embeddings.tokens.weight, labels)
+    def _predict(self, hidden: Tensor, positions: Tensor | None, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Logits, or the summed loss where there are labels: `hidden` then ends with the rows they belong to."""
+        if "mlm" not in self.heads:
+            return None, None
+        head, decoder = cast(MaskedLM, self.heads["mlm"]), self.embeddings.tokens.weight
+        if positions is not None and labels is not None:
+            return None, head.loss(hidden[len(hidden) - len(labels) :], decoder, labels)
+        return head(at(hidden, positions), decoder), None
