@@ -99,6 +99,30 @@ def test_a_killed_save_leaves_the_previous_checkpoint(tmp_path: Path, step: int,
     assert newest.name == f"step-{step:06d}"
 
 
+def test_everything_is_flushed_before_the_rename_and_the_parent_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def watched_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append(f"flushed {Path(f'/proc/self/fd/{descriptor}').resolve().name}")
+
+    def watched_rename(source: Path, target: Path) -> None:
+        rename(source, target)
+        done.append(f"renamed {Path(target).name}")
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not say which file a descriptor is of")
+    with RunFolder.open(tmp_path, write=True) as run:
+        monkeypatch.setattr(os, "fsync", watched_fsync)
+        monkeypatch.setattr(os, "rename", watched_rename)
+        save(run, 100)
+    place = done.index("renamed step-000100")
+    assert {"flushed model.safetensors", "flushed state.json", "flushed manifest.json", "flushed training"} <= set(done[:place])
+    assert done[place - 1].startswith("flushed .step-000100.")
+    assert done[place + 1] == "flushed checkpoints"
+
+
 def test_a_failed_write_leaves_everything_as_it_was(tmp_path: Path) -> None:
     def broken(folder: Path) -> None:
         fill(folder)
