@@ -74,7 +74,6 @@ def plain_lines(event: "Event") -> list[str]:
 
 def plan_lines(values: Values) -> list[str]:
     """What is about to happen, one line for each thing a user may want to change or expect."""
-    steps = f", {values['steps']:,} steps" if "steps" in values else ""
     rows = {
         "model": f"{values['model']}: {_count(values['parameters'])} parameters",
         "text": f"{values['train_tokens']:,} tokens, {values['samples_per_epoch']:,} samples an epoch, for {values['objective']}",
@@ -82,8 +81,8 @@ def plan_lines(values: Values) -> list[str]:
         "optimizer": values["optimizer"],
         "start": values["start"],
         "device": values["device"],
-        "budget": f"{values['budget']}{steps}",
-        "memory": f"{_count(float(values['optimizer_bytes']))}B of optimizer state beside {_count(4 * float(values['parameters']))}B of weights",
+        "budget": f"{values['budget']}: about {values['steps']:,} steps, {float(values['epochs']):.1f} epochs, {duration(float(values['expected_seconds']))}",
+        "memory": f"about {_count(float(values['memory_bytes']))}B",
     }
     return [f"{name:<12} {row}" for name, row in rows.items()]
 

@@ -18,6 +18,7 @@ from bertwright.evaluation.pretraining import SEED, chance, evaluate
 from bertwright.models import Model
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.announce import plan_values
 from bertwright.training.config import FREE_ON_RESUME, PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
@@ -46,7 +47,7 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
         plan = make_plan(opened, config, device)
         if device.leads:
             for observer in observers:
-                observer(Event("plan", 0, _plan_values(plan, device)))
+                observer(Event("plan", 0, plan_values(plan, device)))
         if config.dry_run:
             return PretrainResult(out, out, {})
         if not device.leads:
@@ -192,33 +193,3 @@ def _eval_names(found: dict[str, float]) -> dict[str, float]:
     }
     named = {names[key]: value for key, value in found.items() if key in names}
     return {"eval_loss": found["masked_loss"] + found.get("nsp_loss", 0.0), **named}
-
-
-def _plan_values(plan: Plan, device: Device) -> dict[str, float | int | str]:
-    """What is said before the first step."""
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.objective.heads).parameters())
-    config, stack = plan.config, plan.architecture.encoder
-    per_epoch = plan.source.size(0)
-    amount = plan.budget.amount
-    steps = {"steps": amount, "samples": amount / (config.batch_size or 1), "tokens": amount / ((config.batch_size or 1) * config.max_seq_length)}.get(
-        plan.budget.unit
-    )
-    values: dict[str, float | int | str] = {
-        "model": f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {plan.architecture.vocab_size}",
-        "parameters": parameters,
-        "objective": config.objective,
-        "train_tokens": plan.shards.train.num_tokens,
-        "samples_per_epoch": per_epoch,
-        "batch_size": config.batch_size or 0,
-        "micro_batch_size": config.micro_batch_size or 0,
-        "optimizer": f"{config.optimizer}, learning rate {config.learning_rate:.3g}"
-        + (f", Muon {config.muon_learning_rate:.3g}" if config.optimizer == "muon" else ""),
-        "start": config.start or f"weights of {config.init_from}",
-        "device": device.describe(),
-        "budget": f"{amount / 60:g} minutes" if plan.budget.unit == "seconds" else f"{amount:g} {plan.budget.unit}",
-        "optimizer_bytes": parameters * (8 if config.optimizer == "adamw" else 6),
-    }
-    if steps:
-        values["steps"] = int(-(-steps // 1))
-    return values
