@@ -15,9 +15,9 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.objective.heads).parameters())
     config, stack = plan.config, plan.architecture.encoder
     rate = f"{config.optimizer}, learning rate {config.learning_rate:.3g}" + (f", Muon {config.muon_learning_rate:.3g}" if config.optimizer == "muon" else "")
-    tokens = plan.budget.amount * {"steps": (config.batch_size or 1) * config.max_seq_length, "samples": config.max_seq_length, "tokens": 1}.get(
-        plan.budget.unit, 0
-    )
+    step_tokens = (config.batch_size or 1) * config.max_seq_length
+    unit_tokens = {"steps": step_tokens, "samples": config.max_seq_length, "tokens": 1}.get(plan.budget.unit, 0)
+    tokens = plan.budget.amount * unit_tokens
     per_second = _tokens_per_second(plan, device)
     tokens = tokens or plan.budget.amount * per_second
     return {
