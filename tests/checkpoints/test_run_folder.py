@@ -139,22 +139,27 @@ def test_a_failed_write_leaves_everything_as_it_was(tmp_path: Path) -> None:
         assert leftovers(tmp_path) == []
 
 
-def test_a_full_disk_is_an_error_and_the_previous_checkpoint_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writer", ["write_tensors(path, tensors)", "save_file(tensors, path)", "path.write_bytes(bytes(400_000))"])
+def test_a_full_disk_is_an_error_and_the_previous_checkpoint_stays(tmp_path: Path, writer: str) -> None:
     script = textwrap.dedent(
         """
         import sys, torch
         from pathlib import Path
+        from safetensors.torch import save_file
         from bertwright.checkpoints.run_folder import RunFolder
         from bertwright.checkpoints.weights import write_tensors
         from bertwright.errors import BertwrightError
+        def write(folder):
+            path, tensors = folder / "model.safetensors", {"x": torch.zeros(100_000)}
+            WRITER
         with RunFolder.open(Path(sys.argv[1]), write=True) as run:
             try:
-                run.save(200, lambda folder: write_tensors(folder / "model.safetensors", {"x": torch.zeros(100_000)}), best=False, keep=1)
+                run.save(200, write, best=False, keep=1)
             except BertwrightError as error:
                 print(error)
                 sys.exit(error.exit_code)
         """
-    )
+    ).replace("WRITER", writer)
     with RunFolder.open(tmp_path, write=True) as run:
         save(run, 100)
 
@@ -164,8 +169,8 @@ def test_a_full_disk_is_an_error_and_the_previous_checkpoint_stays(tmp_path: Pat
 
     child = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False, preexec_fn=small_disk)
     assert child.returncode == 1, child.stderr
-    assert "cannot write" in child.stdout
-    assert "model.safetensors" in child.stdout
+    assert f"cannot write {tmp_path / 'checkpoints'}" in child.stdout
+    assert "step-000200" in child.stdout
     assert "large" in child.stdout
     assert names(RunFolder(tmp_path)) == ["step-000100"]
     assert leftovers(tmp_path) == []

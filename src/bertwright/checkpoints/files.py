@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from bertwright.errors import BertwrightError, CheckpointError
 
 MANIFEST = Path("training") / "manifest.json"
@@ -18,11 +20,11 @@ _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>tmp|old|removed)")
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns an OSError inside (a full disk, a read-only folder) into a BertwrightError with the path and the system's reason."""
+    """Turns an OSError inside (a full disk, a read-only folder), or what safetensors makes of one, into a BertwrightError with the path and the reason."""
     try:
         yield
-    except OSError as error:
-        raise BertwrightError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        raise BertwrightError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 @contextmanager

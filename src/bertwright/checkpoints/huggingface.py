@@ -53,13 +53,18 @@ def load_model(
         architecture = dataclasses.replace(architecture, encoder=dataclasses.replace(architecture.encoder, block=block))
     weights = open_weights(folder)
     matched = match(weights, family, heads=heads)
-    with torch.device("meta"), _Uninitialised():
-        model = Model(architecture, matched.heads)
+    model = empty_model(architecture, matched.heads)
     matched.check({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
     state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors()}
     state |= _new_heads(architecture, family, matched, dtype=state["embeddings.tokens.weight"].dtype)
     model.load_state_dict(state, assign=True)
     return LoadedModel(model=model.eval(), config=config, created=matched.created, unused=matched.unused)
+
+
+def empty_model(architecture: Architecture, heads: tuple[HeadSpec, ...]) -> Model:
+    """A model on the meta device, whose tensors have shapes and no values, to be filled by `load_state_dict(..., assign=True)`."""
+    with torch.device("meta"), _Uninitialised():
+        return Model(architecture, heads)
 
 
 def save_model(model: Model, folder: Path, *, config: Config | None = None, architecture_class: str | None = None) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bertwright.checkpoints.files import atomic_file
-from bertwright.errors import BertwrightError, CheckpointError
+from bertwright.errors import CheckpointError
 
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 _FLOATING = ("F64", "F32", "F16", "BF16")
@@ -56,10 +56,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes a safetensors file, whole or not at all. Raises BertwrightError with the path and the reason when the system refuses."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_file(path) as temporary:
-        try:
-            save_file(ready, temporary, metadata={"format": "pt"})
-        except SafetensorError as error:
-            raise BertwrightError(f"cannot write {path}: {error}") from error
+        save_file(ready, temporary, metadata={"format": "pt"})
 
 
 def _shards(index: Path) -> list[Path]:
