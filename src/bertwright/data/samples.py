@@ -94,11 +94,12 @@ class PackedRows:
         places = numbers[:, None] * width + np.arange(width)
         inside = places < ends[-1]
         which = np.minimum(np.searchsorted(ends, places, side="right"), len(ends) - 1)
-        sizes = self.split.document_tokens[order + 1] - self.split.document_tokens[order]
-        offset = places - (ends[which] - sizes[which] - 2)
-        is_text = inside & (offset < sizes[which])
-        token = np.where(is_text, self.split.document_tokens[order[which]] + offset, 0)
-        begins = inside & (offset == sizes[which] + 1)
+        starts, document = self.split.document_tokens, order[which]
+        sizes = starts[document + 1] - starts[document]
+        offset = places - (ends[which] - sizes - 2)
+        is_text = inside & (offset < sizes)
+        token = np.where(is_text, starts[document] + offset, 0)
+        begins = inside & (offset == sizes + 1)
         ids = np.full((len(numbers), self.length), vocabulary.pad_id, dtype=np.int64)
         body = ids[:, 1:-1]
         body[...] = np.where(is_text, self.split.tokens[token], np.where(begins, vocabulary.cls_id, np.where(inside, vocabulary.sep_id, vocabulary.pad_id)))
@@ -146,6 +147,7 @@ class SentencePairs:
             )
         if problems:
             raise InputError(*problems)
+        self.chunks, self._order = lru_cache(maxsize=2)(self._chunks_of), lru_cache(maxsize=2)(self._order_of)
 
     def size(self, epoch: int) -> int:
         return len(self.chunks(epoch).document)

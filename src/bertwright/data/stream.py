@@ -1,5 +1,6 @@
 """The run's samples in their order: numbered from 0 over all epochs, the same for any batch size, rank or restart."""
 
+import bisect
 import queue
 import threading
 from collections.abc import Iterator
@@ -20,20 +21,27 @@ class Stream:
     def __init__(self, source: Source, *, seed: int) -> None:
         self.source, self.seed = source, seed
         self._ends: list[int] = []
+        # The loop asks for epochs while a thread that makes batches ahead does.
+        self._growing = threading.Lock()
 
     def epoch_end(self, epoch: int) -> int:
         """The number after the epoch's last sample."""
         while len(self._ends) <= epoch:
-            before = self._ends[-1] if self._ends else 0
-            self._ends.append(before + self.source.size(len(self._ends)))
+            self._grow()
         return self._ends[epoch]
 
     def epoch_of(self, number: int) -> int:
-        """The epoch that sample `number` lies in."""
-        epoch = 0
-        while number >= self.epoch_end(epoch):
-            epoch += 1
-        return epoch
+        """The epoch that sample `number` lies in. Raises ValueError on a source without samples, which has no such epoch."""
+        while not self._ends or self._ends[-1] <= number:
+            self._grow()
+        return bisect.bisect_right(self._ends, number)
+
+    def _grow(self) -> None:
+        with self._growing:
+            size = self.source.size(len(self._ends))
+            if size == 0 and self._ends[-1:] == [0]:
+                raise ValueError("the source has no samples")
+            self._ends.append((self._ends[-1] if self._ends else 0) + size)
 
     def take(self, first: int, last: int) -> tuple[Samples, KeyArray, IntArray]:
         """Samples `first` to `last` (exclusive) of the run, their keys uint64 [batch], and their numbers."""
