@@ -72,7 +72,8 @@ class PackedRows:
     """Whole rows of [CLS] text [SEP], documents in an order drawn anew each epoch, one after the other.
 
     The epoch is one long line in which each document of n tokens takes n + 2 places, its text and then the [SEP] and [CLS] that part it
-    from the next; row r is the slice [r w, (r + 1) w) of that line with w = length - 2, found by prefix sums.
+    from the next; row r is the slice [r w, (r + 1) w) of that line with w = length - 2, found by prefix sums. The rows then come in an order
+    of their own, so that a batch is not made of one long document.
     """
 
     def __init__(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> None:
@@ -83,15 +84,15 @@ class PackedRows:
     def size(self, epoch: int) -> int:
         return self.rows
 
-    def _order_of(self, epoch: int) -> tuple[IntArray, IntArray]:
+    def _order_of(self, epoch: int) -> tuple[IntArray, IntArray, IntArray]:
         order = draws.permutation(self.split.num_documents, draws.key_of(self.seed, epoch))
         ends = np.cumsum(np.diff(self.split.document_tokens)[order] + 2)
-        return order, ends
+        return order, ends, draws.permutation(self.rows, draws.key_of(self.seed, epoch, draws.ROWS))
 
     def take(self, epoch: int, numbers: IntArray) -> Samples:
-        order, ends = self._order(epoch)
+        order, ends, rows = self._order(epoch)
         width, vocabulary = self.length - 2, self.vocabulary
-        places = numbers[:, None] * width + np.arange(width)
+        places = rows[numbers][:, None] * width + np.arange(width)
         inside = places < ends[-1]
         which = np.minimum(np.searchsorted(ends, places, side="right"), len(ends) - 1)
         starts, document = self.split.document_tokens, order[which]
