@@ -12,23 +12,9 @@ KeyArray = NDArray[np.uint64]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 # What a draw is for. A number, once given, is never used for anything else: it would correlate two draws.
-(
-    ORDER,
-    SAMPLE,
-    CHUNK_SHORT,
-    CHUNK_LENGTH,
-    PAIR_CUT,
-    PAIR_COIN,
-    PAIR_DOCUMENT,
-    PAIR_SENTENCE,
-    TRUNCATE,
-    MASK_COUNT,
-    MASK_CHOICE,
-    MASK_KIND,
-    MASK_TOKEN,
-    EPOCH,
-    DROPOUT,
-) = range(1, 16)
+ORDER, ROWS, SAMPLE, EPOCH, DROPOUT = range(1, 6)
+CHUNK_SHORT, CHUNK_LENGTH, PAIR_CUT, PAIR_COIN, PAIR_DOCUMENT, PAIR_SENTENCE, TRUNCATE = range(6, 13)
+MASK_COUNT, MASK_CHOICE, MASK_KIND, MASK_TOKEN = range(13, 17)
 
 
 def mix(values: KeyArray) -> KeyArray:

@@ -136,18 +136,11 @@ class SentencePairs:
 
     def __init__(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> None:
         self.split, self.vocabulary, self.length, self.seed = split, vocabulary, length, seed
-        sentences = np.diff(split.documents)
-        problems = []
+        mend = "use --objective mlm, or prepare the text with another --documents"
         if split.num_documents < 2:
-            problems.append(
-                "next-sentence prediction needs two documents or more, the text has one: use --objective mlm, or prepare it with another --documents"
-            )
-        elif not (sentences >= 2).any():
-            problems.append(
-                "next-sentence prediction needs documents of two sentences or more, the text has none: use --objective mlm, or prepare it with another --documents"
-            )
-        if problems:
-            raise InputError(*problems)
+            raise InputError(f"next-sentence prediction needs two documents or more, the text has {split.num_documents}: {mend}")
+        if not (np.diff(split.documents) >= 2).any():
+            raise InputError(f"next-sentence prediction needs documents of two sentences or more, the text has none: {mend}")
         self.chunks, self._order = lru_cache(maxsize=2)(self._chunks_of), lru_cache(maxsize=2)(self._order_of)
 
     def size(self, epoch: int) -> int:
@@ -232,7 +225,8 @@ def _heads(coins: IntArray, keys: KeyArray, *, side: int) -> IntArray:
     bits = draws.draw(keys[:, None], 2 * words + side, draws.TRUNCATE)
     left = np.clip(coins[:, None] - 64 * words, 0, 64)
     mask = np.where(left == 64, np.uint64(2**64 - 1), (np.uint64(1) << np.minimum(left, 63).astype(np.uint64)) - np.uint64(1))
-    return np.bitwise_count(bits & mask).sum(1).astype(np.int64)
+    heads: IntArray = np.bitwise_count(bits & mask).sum(1).astype(np.int64)
+    return heads
 
 
 def concatenate(parts: Sequence[Samples]) -> Samples:
