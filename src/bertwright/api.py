@@ -51,8 +51,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Measures a checkpoint on text (all of it), or on the held-out part of a shards folder; masks are fixed by a seed.
 
-    eval_samples: rows to read at most; batch_size: rows at once. Returns masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy,
-    perplexity, masked_tokens, samples, and to hold them against chance_loss (ln of the vocabulary) and unigram_entropy (of this text).
+    eval_samples: rows to read at most; batch_size: rows at once. Returns masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy, perplexity,
+    masked_tokens, samples, and to hold them against chance_loss (ln of the vocabulary) and unigram_entropy (of the shards' training part, or this text).
     Next-sentence numbers are left out where the checkpoint has no such head, or the text no documents of two sentences.
     Raises InputError for text, shards or a length that do not fit the checkpoint.
     """
@@ -62,15 +62,15 @@ def evaluate(
     if max_seq_length > predictor.max_length:
         raise InputError(f"max_seq_length {max_seq_length} is longer than the model's {predictor.max_length} positions: take {predictor.max_length} or less")
     with tempfile.TemporaryDirectory(prefix="bertwright-evaluate-") as scratch:
-        split = _split(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=max_seq_length)
+        split, frequencies = _splits(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=max_seq_length)
         vocabulary = _vocabulary(predictor.tokenizer)
         trained_for, source = _source(predictor, split, vocabulary, length=max_seq_length, mlm_probability=mlm_probability)
         found = measure(predictor.model, trained_for, Stream(source, seed=SEED), samples=eval_samples, batch_size=batch_size)
-        return found | chance(vocabulary.size, split)
+        return found | chance(vocabulary.size, frequencies)
 
 
-def _split(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_length: int) -> Split:
-    """The held-out part of shards, or all of a text."""
+def _splits(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_length: int) -> tuple[Split, Split]:
+    """What to measure on, the held-out part of shards or all of a text; and what to count frequencies in, the training part or that same text."""
     if len(inputs) == 1 and (Path(inputs[0]) / "shards.json").is_file():
         shards = TokenShards.open(inputs[0])
         if shards.tokenizer_hash != predictor.tokenizer.hash:
@@ -78,10 +78,11 @@ def _split(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_le
                 f"{inputs[0]} was made with another tokenizer ({shards.vocab_size} entries) than {predictor.checkpoint} has "
                 f"({predictor.tokenizer.vocab_size}): give the text itself, or prepare it again with --tokenizer {predictor.checkpoint}"
             )
-        return shards.validation
+        return shards.validation, shards.train
     config = PrepareConfig(tokenizer=str(predictor.checkpoint), validation_fraction=0.0, max_seq_length=max_seq_length)
     prepare_shards(inputs, out=scratch / "shards", config=config)
-    return TokenShards.open(scratch / "shards").train
+    everything = TokenShards.open(scratch / "shards").train
+    return everything, everything
 
 
 def _source(predictor: Predictor, split: Split, vocabulary: Vocabulary, *, length: int, mlm_probability: float) -> tuple[Objective, Source]:

@@ -53,7 +53,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "a: [1\n", "a: 1\n\tb: 2\n"])
 def test_a_file_that_is_no_mapping_is_one_clear_line(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match="config.yaml") as caught:
+    with pytest.raises(InputError, match=r"config\.yaml") as caught:
         resolve(tmp_path, text)
     assert len(caught.value.problems) == 1
     assert "\n" not in caught.value.problems[0]

@@ -22,7 +22,10 @@ PLAN = Event(
         "start": "neighbours",
         "device": "CPU",
         "budget": "3 minutes",
-        "optimizer_bytes": 25_800_000,
+        "steps": 412,
+        "epochs": 4.1,
+        "memory_bytes": 216_000_000,
+        "expected_seconds": 180.0,
     },
 )
 TRAIN = Event("train", 40, {"loss": 6.5, "mlm_loss": 5.8, "nsp_loss": 0.7, "tokens_per_second": 12_345.6, "fraction": 0.25, "seconds_left": 125.2})
@@ -41,7 +44,7 @@ def test_plain_lines_read_well() -> None:
 
 def test_the_plan_says_parameters_tokens_budget_and_memory() -> None:
     text = "\n".join(plain_lines(PLAN))
-    for said in ("4.3 M parameters", "372,512 tokens", "3,201 samples an epoch", "3 minutes", "25.8 MB of optimizer state", "17.2 MB of weights"):
+    for said in ("4.3 M parameters", "372,512 tokens", "3,201 samples an epoch", "3 minutes: about 412 steps, 4.1 epochs, 3:00", "216 MB"):
         assert said in text
 
 

@@ -69,7 +69,7 @@ def demo(
     _prepare(out, vocab_size=vocab_size, max_seq_length=max_seq_length, seed=seed)
 
     _say("3/4", f"pretrain: {model} from scratch for {max_minutes:g} minutes")
-    before = _fill_untrained(out / SHARDS, model=model, max_length=max_seq_length, seed=seed)
+    before = _fill_untrained(out / SHARDS, model=model, seed=seed)
     config = PretrainConfig(model=model, max_minutes=max_minutes, batch_size=batch_size, max_seq_length=max_seq_length, objective=objective, seed=seed)
     result = _pretrain(out, config)
 
@@ -116,7 +116,7 @@ def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> N
     print("\n".join(report.lines()))
 
 
-def _fill_untrained(shards: Path, *, model: str, max_length: int, seed: int) -> "list[FilledText]":
+def _fill_untrained(shards: Path, *, model: str, seed: int) -> "list[FilledText]":
     """The sentences filled by the model as training will find it: right shape, random weights."""
     import torch
 
@@ -129,7 +129,7 @@ def _fill_untrained(shards: Path, *, model: str, max_length: int, seed: int) -> 
 
     tokenizer = Tokenizer.load(TokenShards.open(shards).tokenizer_folder)
     torch.manual_seed(seed)
-    untrained = Model(preset(model, vocab_size=tokenizer.vocab_size, max_length=max_length), (MLM,)).eval()
+    untrained = Model(preset(model, vocab_size=tokenizer.vocab_size), (MLM,)).eval()
     return Predictor(model=untrained, tokenizer=tokenizer, checkpoint=shards).fill_masks(SENTENCES, top_k=SHOWN)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bertwright.cli.display import evaluation_summary, training_display
+from bertwright.cli.display import evaluation_summary, plan_lines, training_display
 from bertwright.cli.options import Flag
 from bertwright.training.config import PretrainConfig, PretrainResult
 
@@ -30,19 +30,36 @@ def pretrain(
         config: everything else.
         json: one JSON object on standard output at the end; the display moves to standard error.
     """
+    if config.dry_run:
+        _print_plan(shards, config)
+        return
     from bertwright.reports.figures import draw_run
     from bertwright.training.pretrain import pretrain as train
 
     screen = sys.stderr if json else sys.stdout
     with training_display(screen) as show:
         result = train(shards, out=out, config=config, observers=(show,))
-    if config.dry_run:
-        return
     picture = draw_run(result.run)
     if json:
         print(json_format.dumps({"run": str(result.run), "checkpoint": str(result.checkpoint), "loss_curve": str(picture), "metrics": result.metrics}))
         return
     print("\n".join(closing_lines(result, picture=picture, shards=shards)))
+
+
+def _print_plan(shards: Path, config: PretrainConfig) -> None:
+    """The resolved config as YAML that --config takes, and the plan as comments in it."""
+    import yaml
+
+    from bertwright.data.shards import TokenShards
+    from bertwright.training.announce import plan_values
+    from bertwright.training.devices import device_of_this_process
+    from bertwright.training.plan import make_plan
+
+    with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
+        plan = make_plan(TokenShards.open(shards, verify=config.verify), config, device)
+        values = plan_values(plan, device)
+    print("\n".join(f"# {line}" for line in plan_lines(values)))
+    print(yaml.safe_dump(plan.config.as_dict() | {"dry_run": False}, sort_keys=False), end="")
 
 
 def closing_lines(result: PretrainResult, *, picture: Path, shards: Path) -> list[str]:

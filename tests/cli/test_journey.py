@@ -1,0 +1,225 @@
+"""The commands in the order in which a user types them, on a small text and a tiny model."""
+
+import io
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bertwright.__main__ import main
+from bertwright.cli import demo as demo_module
+from bertwright.cli.demo_corpus import CorpusSize
+
+Call = Callable[..., tuple[int, str, str]]
+
+SENTENCES = (
+    "The keeper of the lamp walks to the harbour.",
+    "A ship comes in from the cold sea at night.",
+    "He lights the lamp when the wind is strong.",
+    "The sailors see the light and steer for the harbour.",
+    "Nobody in the town sleeps before the ship is safe.",
+    "The wind falls and the morning is quiet.",
+)
+
+
+def small_text() -> str:
+    documents = [" ".join(SENTENCES[(start + place) % len(SENTENCES)] for place in range(4)) for start in range(40)]
+    return "\n\n".join(f"Day {number}. {text}" for number, text in enumerate(documents)) + "\n"
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(*words: str, stdin: str | None = None) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bertwright", *words])
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = main()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with notes.txt, shards and a run, made by the commands themselves."""
+    place = tmp_path_factory.mktemp("journey")
+    (place / "notes.txt").write_text(small_text(), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        for words in (
+            f"prepare {place}/notes.txt --out {place}/shards --lowercase --vocab_size 120 --validation_fraction 0.2",
+            f"pretrain {place}/shards --out {place}/run --model bert-tiny --max_steps 3 --max-seq-length 32 --batch_size 4 --logging_steps 1",
+        ):
+            patch.setattr(sys, "argv", ["bertwright", *words.split()])
+            assert main() == 0
+    return place
+
+
+def test_pretrain_leaves_a_run_with_its_loss_curve(place: Path) -> None:
+    assert (place / "run" / "loss.png").stat().st_size > 5000
+    assert (place / "run" / "checkpoints" / "step-000003" / "config.json").exists()
+
+
+def test_the_same_command_again_says_that_it_is_finished(place: Path, call: Call) -> None:
+    words = f"pretrain {place}/shards --out {place}/run --model bert-tiny --max_steps 3 --max_seq_length 32 --batch_size 4 --logging_steps 1 --json"
+    code, out, err = call(*words.split())
+    assert code == 0
+    assert "finished" in err
+    found = json.loads(out)
+    assert found["run"] == f"{place}/run"
+    assert found["metrics"]["eval_mlm_loss"] > 0
+
+
+def test_pretrain_prints_a_plan_progress_and_commands_that_work(place: Path, call: Call, tmp_path: Path) -> None:
+    run = tmp_path / "a run"
+    code, out, _ = call("pretrain", str(place / "shards"), "--out", str(run), "--model", "bert-tiny", "--max_steps", "2", "--max_seq_length", "32")
+    assert code == 0
+    for said in ("parameters", "tokens", "budget       2 steps", "validation: masked loss", "chance", str(run / "loss.png")):
+        assert said in out
+    commands = [shlex.split(line) for line in out.split("next:")[1].splitlines() if line.strip()]
+    assert commands
+    for program, *words in commands:
+        assert program == "bertwright"
+        code, out, err = call(*words)
+        assert (code, bool(out)) == (0, True), err
+
+
+def test_dry_run_prints_the_config_and_the_plan_and_trains_nothing(place: Path, call: Call, tmp_path: Path) -> None:
+    code, out, _ = call("pretrain", str(place / "shards"), "--out", str(tmp_path / "run"), "--max_steps", "2", "--dry_run")
+    assert code == 0
+    assert "parameters" in out
+    assert "mlm_probability: 0.15" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_predict_prints_candidates_and_the_text_filled(place: Path, call: Call) -> None:
+    code, out, err = call("predict", f"{place}/run", "The [MASK] of the lamp.", "--top_k", "3")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "The [MASK] of the lamp."
+    assert [line.strip().split()[0][-1] for line in lines[1:4]] == ["%"] * 3
+    assert lines[4].startswith("filled:   The ")
+    assert "checkpoint: " in err
+
+
+def test_predict_reads_files_and_standard_input_and_writes_json_lines(place: Path, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\ufeffthe [MASK]\n\nthe [MASK] is [MASK]\r\n", encoding="utf-8")
+    for words, stdin in (
+        (("--file", str(tmp_path / "texts.txt")), None),
+        (("-",), "the [MASK]\n\nthe [MASK] is [MASK]\n"),
+        ((), "the [MASK]\n\nthe [MASK] is [MASK]\n"),
+        (("the [MASK]", "the [MASK] is [MASK]"), None),
+    ):
+        code, out, _ = call("predict", f"{place}/run", *words, "--json", "--top_k", "2", stdin=stdin)
+        assert code == 0
+        found = [json.loads(line) for line in out.splitlines()]
+        assert [(one["input"], len(one["masks"])) for one in found] == [("the [MASK]", 1), ("the [MASK] is [MASK]", 2)]
+        assert set(found[0]["masks"][0][0]) == {"token", "text", "probability"}
+
+
+def test_predict_masks_at_random_on_request(place: Path, call: Call) -> None:
+    code, out, _ = call("predict", f"{place}/run", SENTENCES[0], "--mask", "0.3")
+    assert code == 0
+    assert "[MASK]" in out.splitlines()[0]
+    assert f"original: {SENTENCES[0]}" in out
+    assert "masks filled as in the original" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "said"),
+    [
+        (("no mask",), None, "--mask 0.15"),
+        (("the [MASK]", "--file", "none.txt"), None, "none.txt: there is no such file"),
+        (("-",), "fine [MASK]\nno mask\n", "standard input, line 2"),
+        (("-",), "\n\n", "only blank lines or nothing"),
+        (("the [MASK]", "--top_k", "0"), None, "top_k is 0"),
+        (("the", "--mask", "2"), None, "mask is 2.0"),
+    ],
+)
+def test_predict_says_what_is_wrong_with_a_text(place: Path, call: Call, words: tuple[str, ...], stdin: str | None, said: str) -> None:
+    code, out, err = call("predict", f"{place}/run", *words, stdin=stdin)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert all(line.startswith(("error: ", "checkpoint: ")) for line in err.splitlines())
+
+
+def test_evaluate_takes_shards_and_text(place: Path, call: Call) -> None:
+    for text in ("shards", "notes.txt"):
+        code, out, _ = call("evaluate", f"{place}/run", f"{place}/{text}", "--max_seq_length", "32", "--json")
+        assert code == 0
+        found = json.loads(out)
+        keys = ("masked_loss", "masked_accuracy", "perplexity", "nsp_accuracy", "nsp_loss", "chance_loss", "unigram_entropy", "masked_tokens")
+        assert set(keys) <= set(found)
+        assert 0 < found["masked_loss"] < 2 * found["chance_loss"]
+
+
+def test_evaluate_again_gives_the_same_numbers(place: Path, call: Call) -> None:
+    first, second = (call("evaluate", f"{place}/run", f"{place}/shards", "--max_seq_length", "32")[1] for _ in range(2))
+    assert first == second
+    assert "chance" in first
+
+
+def test_evaluate_refuses_shards_of_another_tokenizer(place: Path, call: Call, tmp_path: Path) -> None:
+    assert call("prepare", f"{place}/notes.txt", "--out", f"{tmp_path}/other", "--vocab_size", "90")[0] == 0
+    code, _, err = call("evaluate", f"{place}/run", f"{tmp_path}/other")
+    assert code == 2
+    assert "another tokenizer" in err
+    assert f"--tokenizer {place}/run" in err
+
+
+def test_the_python_side_says_the_same(place: Path) -> None:
+    import bertwright
+
+    predictor = bertwright.load(place / "run")
+    assert predictor.fill_mask("the [MASK]").masks
+    found = bertwright.evaluate(place / "run", place / "shards", max_seq_length=32)
+    assert found["masked_tokens"] > 0
+    with pytest.raises(bertwright.errors.InputError, match="did you mean learning_rate"):
+        bertwright.pretrain(place / "shards", out=place / "never", lerning_rate=1)
+    with pytest.raises(AttributeError, match="no attribute 'finetune'"):
+        _ = bertwright.finetune
+
+
+@pytest.fixture
+def small_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    def write(path: Path, *, packages: bool) -> CorpusSize:
+        path.write_text(small_text(), encoding="utf-8")
+        return CorpusSize(40, 1000, path.stat().st_size)
+
+    monkeypatch.setattr(demo_module, "write_corpus", write)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+DEMO = ("demo", "--model", "bert-tiny", "--max_minutes", "0.02", "--max_seq_length", "32", "--vocab_size", "120", "--batch_size", "4")
+
+
+def test_the_demo_goes_from_text_to_filled_masks_and_its_next_commands_work(small_demo: Path, call: Call) -> None:
+    code, out, _ = call(*DEMO)
+    assert code == 0
+    assert sorted(path.name for path in (small_demo / "bertwright-demo").iterdir()) == ["corpus.txt", "loss.png", "run", "shards"]
+    for said in ("before training", "after training", "Raise a [MASK] if", "chance", "bertwright-demo/loss.png"):
+        assert said in out
+    lines = [line.strip() for line in out.split("next:")[1].splitlines() if line.strip().startswith("bertwright")]
+    assert len(lines) == 6
+    for line in lines[:4]:
+        code, out, err = call(*shlex.split(line)[1:])
+        assert (code, bool(out)) == (0, True), (line, err)
+
+
+def test_a_second_demo_writes_its_own_folder_anew_and_says_so(small_demo: Path, call: Call) -> None:
+    assert call(*DEMO)[0] == 0
+    code, out, _ = call(*DEMO)
+    assert code == 0
+    assert "written anew" in out
+
+
+def test_a_demo_touches_no_folder_with_other_files(small_demo: Path, call: Call) -> None:
+    (small_demo / "bertwright-demo").mkdir()
+    (small_demo / "bertwright-demo" / "thesis.docx").write_text("years of work")
+    code, _, err = call(*DEMO)
+    assert code == 2
+    assert "thesis.docx" in err
+    assert (small_demo / "bertwright-demo" / "thesis.docx").read_text() == "years of work"
