@@ -77,7 +77,7 @@ class Tokenizer:
         encoding = self.backend.encode(text, pair)
         if max_length is not None and len(encoding) > max_length:
             encoding = self._truncated(text, pair, max_length=max_length)
-        tokens = [self.backend.id_to_token(index) for index in encoding.ids]  # the encoding's own have the space before a mask in them
+        tokens = [self.vocab[index] for index in encoding.ids]  # the encoding's own have the space before a mask in them
         return Encoding(encoding.ids, encoding.type_ids, tokens, encoding.special_tokens_mask, encoding.offsets)
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
@@ -143,7 +143,7 @@ class Tokenizer:
         return describe(self.backend, self.special)
 
     def _id(self, name: str) -> int:
-        return self.backend.get_vocab(with_added_tokens=True)[name]
+        return self.vocab.index(name)
 
     def _truncated(self, text: str, pair: str | None, *, max_length: int) -> tokenizers.Encoding:
         """Cuts before the template is laid around, since the backend's own truncation would change the backend."""

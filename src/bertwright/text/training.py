@@ -26,7 +26,7 @@ ALPHABET_SHARE = 0.25
 CHARACTER_COVERAGE = 0.9995
 """Part of a text's characters that always get a piece of their own, where there are many: SentencePiece's default (Kudo and Richardson 2018)."""
 
-LONGEST_TEXT = 100_000
+LONGEST_TEXT = 20_000
 """Characters handed to a trainer in one piece: a line of a gigabyte would be held several times over."""
 
 
@@ -41,7 +41,7 @@ def train_tokenizer(texts: Iterable[str], *, kind: Kind, vocab_size: int, lowerc
         raise InputError(f"tokenizer kind {kind!r}: not one of {', '.join(KINDS)}")
     smallest = NUM_SPECIAL + (len(pre_tokenizers.ByteLevel.alphabet()) if kind == "bpe" else 3)
     if vocab_size < smallest:
-        raise InputError(f"vocabulary_size {vocab_size}: a {kind} tokenizer needs {smallest} or more, {NUM_SPECIAL} of them special tokens")
+        raise InputError(f"vocab_size {vocab_size}: a {kind} tokenizer needs {smallest} or more, {NUM_SPECIAL} of them special tokens")
     train = {"wordpiece": _train_wordpiece, "bpe": _train_bpe, "unigram": _train_unigram, "word": _train_words}[kind]
     model = train(texts, vocab_size, lowercase, min_frequency)
     return Tokenizer(assemble(model, kind=kind, lowercase=lowercase, special=SPECIAL), SPECIAL)
@@ -85,8 +85,6 @@ def _train_bpe(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequ
 
 
 def _train_unigram(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequency: int) -> Any:
-    """The library's sums run in the order of a hash map, so the last digits of the scores, and the order of equal ones, differ from run to run:
-    rounded and sorted they do not."""
     texts = texts if isinstance(texts, Sequence) else list(texts)
     bare = _bare(models.Unigram(), "unigram", lowercase=lowercase)
     counts = _count_characters(unicodedata.normalize("NFKC", text) for text in texts)
@@ -95,9 +93,21 @@ def _train_unigram(texts: Iterable[str], vocab_size: int, lowercase: bool, min_f
     rare = {ord(letter): " " for letter in _letters(counts) if not set(_clean(letter, bare)) <= alphabet}
     trainer = trainers.UnigramTrainer(vocab_size=vocab_size, special_tokens=list(SPECIAL.in_order()), unk_token=SPECIAL.unk, show_progress=False)
     bare.train_from_iterator((unicodedata.normalize("NFKC", text).translate(rare) for text in _short(texts)), trainer)
-    entries = json.loads(bare.to_str())["model"]["vocab"]
-    scored = sorted(((piece, round(score, 6)) for piece, score in entries[NUM_SPECIAL:]), key=lambda entry: (-entry[1], entry[0]))
+    scored = _settled(json.loads(bare.to_str())["model"]["vocab"][NUM_SPECIAL:])
     return models.Unigram([(name, 0.0) for name in SPECIAL.in_order()] + scored, unk_id=1, byte_fallback=False)
+
+
+def _settled(entries: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Pieces and scores without what differs from run to run, the best first.
+
+    The library sums in the order of a hash map, which moves the last digits; and it gives characters that training had dropped the lowest score plus
+    0.0001 for each one before it in a hash map: here all of these get the lowest.
+    """
+    lowest = min(score for _, score in entries)
+    singles = sum(len(piece) == 1 for piece, _ in entries)
+    band = lowest + 0.0001 * singles
+    level = [(piece, round(lowest if len(piece) == 1 and score <= band else score, 6)) for piece, score in entries]
+    return sorted(level, key=lambda entry: (-entry[1], entry[0]))
 
 
 def _train_words(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequency: int) -> Any:
