@@ -81,11 +81,17 @@ def _display(stream: TextIO) -> Iterator["Callable[[Progress], None]"]:
     if not stream.isatty():
         yield _PlainLines(stream)
         return
+    from rich import progress as bars
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[count]}"))
-    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TaskProgressColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[count]}"),
+    )
+    with bars.Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task("reading", total=None, count="")
 
         def show(progress: "Progress") -> None:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertwright.data.documents import Document
 from bertwright.data.held_out import EncodedDocuments
@@ -31,8 +32,8 @@ class TextBatch(NamedTuple):
 
 
 def digest(document: Document) -> bytes:
-    """Eight bytes that are equal for documents of equal words, whatever their case and white space."""
-    return blake2b(" ".join(" ".join(document.sentences).lower().split()).encode(), digest_size=8).digest()
+    """Eight bytes that are equal for documents of equal sentences, whatever their case."""
+    return blake2b(" ".join(document.sentences).lower().encode(), digest_size=8).digest()
 
 
 class TextReader:
@@ -84,14 +85,31 @@ def marker_pattern(marker: str) -> re.Pattern[str]:
 
 def encode(batch: TextBatch, tokenizer: Tokenizer) -> EncodedDocuments:
     """Token ids of a batch; sentences and documents that come out empty are left out."""
-    ids = tokenizer.encode_ids(batch.sentences)
-    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-    tokens = np.fromiter(chain.from_iterable(ids), dtype=np.uint32, count=int(lengths.sum()))
+    parts = [_encode_some(some, tokenizer) for some in _slices(batch.sentences)]
+    tokens, lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     document = np.repeat(np.arange(len(batch.document_lengths)), batch.document_lengths)
     document_lengths = np.bincount(document[lengths > 0], minlength=len(batch.document_lengths))
     digests = np.frombuffer(batch.digests, dtype="<u8")
     kept = document_lengths > 0
     return EncodedDocuments(tokens, lengths[lengths > 0], document_lengths[kept], digests[kept])
+
+
+def _encode_some(sentences: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    ids = tokenizer.encode_ids(sentences)
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    return np.fromiter(chain.from_iterable(ids), dtype=np.uint32, count=int(lengths.sum())), lengths
+
+
+def _slices(sentences: list[str]) -> Iterator[list[str]]:
+    """The sentences of one batch, a long document's in several calls, since the tokenizer's memory grows with what it is handed at once."""
+    begin = characters = 0
+    for place, sentence in enumerate(sentences):
+        characters += len(sentence)
+        if characters >= 2 * BATCH_CHARACTERS:
+            yield sentences[begin : place + 1]
+            begin, characters = place + 1, 0
+    if begin < len(sentences):
+        yield sentences[begin:]
 
 
 def encoded(batches: Iterator[TextBatch], tokenizer: Tokenizer) -> Generator[EncodedDocuments, None, None]:

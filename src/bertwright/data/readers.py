@@ -14,7 +14,7 @@ from bertwright.data.sources import Source
 from bertwright.errors import InputError
 
 CHUNK = 1 << 18  # bytes
-LONGEST_LINE = 1 << 22  # characters: a longer line is cut at a space, so that 1 GB without a line break fits into memory
+LONGEST_LINE = 1 << 20  # characters: a longer line is cut at a sentence's end or a space, so that 1 GB without a line break fits into memory
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError)
 
 
@@ -64,18 +64,24 @@ def text_chunks(source: Source, tally: Tally, *, errors: str) -> Iterator[str]:
 
 
 def lines(chunks: Iterable[str], tally: Tally, *, longest: int = LONGEST_LINE) -> Iterator[str]:
-    """Lines without their ends. A line of more than `longest` characters is cut at a space (anywhere if it has none) and counted."""
+    """Lines without their ends. A line of more than `longest` characters is cut and counted."""
     rest = ""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split("\n")
         yield from whole
         while len(rest) > longest:
-            cut = rest.rfind(" ", longest // 2, longest) + 1 or longest
+            cut = _last_end(rest, longest)
+            tally.long_texts_cut += 1
             yield rest[:cut]
             rest = rest[cut:]
-            tally.long_texts_cut += 1
     if rest:
         yield rest
+
+
+def _last_end(line: str, longest: int) -> int:
+    """Where to cut: after the last sentence of the second half, else after its last space, else at `longest`."""
+    end = max(line.rfind(mark, longest // 2, longest) for mark in (". ", "! ", "? ", "。", "！", "？"))
+    return (end if end >= 0 else line.rfind(" ", longest // 2, longest)) + 1 or longest
 
 
 def _with_end(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -99,7 +99,7 @@ class CorpusReport:
             "document lengths": f"{_lengths(self.document_lengths)}; {share:.0%} have one sentence",
             "duplicates": f"{self.duplicates:,} of the training documents repeat another",
             "leakage": f"{self.leakage:,} of the held-out documents stand in the training text",
-            f"rows of {self.rows.max_seq_length}": f"as sentence pairs {_percent(self.rows.truncated)} of the tokens cut off, {_percent(self.rows.padding)} padding; packed: neither",
+            f"rows of {self.rows.max_seq_length}": _rows(self.rows),
             "NSP": "possible" if self.nsp_possible else "not possible",
             "unigram entropy": f"{self.unigram_entropy:.3f} nats: the loss of a model that knows only how frequent each token is",
         }
@@ -113,8 +113,8 @@ def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
+def _rows(rows: Rows) -> str:
+    return f"as sentence pairs {rows.truncated:.1%} of the tokens cut off, {rows.padding:.1%} padding; packed: neither"
 
 
 def _lengths(quantiles: dict[str, float]) -> str:
@@ -194,7 +194,7 @@ def _reading(report: CorpusReport) -> list[str]:
             "bytes or half characters were not UTF-8 and were replaced or skipped: look whether the files have another encoding",
         ),
         (text.control_characters, "control characters were removed: look whether all of the files are text"),
-        (text.long_texts_cut, "lines or documents were longer than 4 million characters and were cut"),
+        (text.long_texts_cut, "cuts were made in lines of more than 1 or documents of more than 4 million characters"),
         (text.blank_rows, "rows had a blank text and were left out"),
     ]
     return [f"{count:,} {what}" for count, what in said if count]
