@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from bertwright.data.batch import Batch
+from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split
 from bertwright.data.stream import Stream
+from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.objectives import Objective
 
@@ -17,6 +20,41 @@ from bertwright.objectives import Objective
 SEED = 1234
 # Logits of one pass over scored tokens: 16 Mi values.
 LOGIT_VALUES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out samples and the objective they are measured with; `note` says where that is less than was asked for."""
+
+    objective: Objective
+    stream: Stream
+    note: str = ""
+
+
+def held_out_text(objective: Objective, split: Split, vocabulary: Vocabulary, *, length: int, samples: int | None) -> HeldOut | None:
+    """How a held-out split can be measured: with the objective, with its simpler one where the text cannot serve it, or, None, not at all."""
+    note, tried = "", objective
+    while True:
+        try:
+            stream = Stream(tried.source(split, vocabulary, length=length, seed=SEED), seed=SEED)
+            if _has_something_to_predict(tried, stream, samples=samples):
+                return HeldOut(tried, stream, note)
+            problem = "it has nothing to predict"
+        except InputError as error:
+            problem = str(error)
+        if tried.simpler is None:
+            return None
+        note = note or f"the held-out text cannot serve the whole objective, so only {', '.join(tried.simpler.terms)} is measured on it ({problem})"
+        tried = tried.simpler
+
+
+def _has_something_to_predict(objective: Objective, stream: Stream, *, samples: int | None) -> bool:
+    missing = set(objective.terms)
+    for batch in held_out(objective, stream, samples=samples, batch_size=32):
+        missing -= {name for name, weight in batch.weights.items() if weight}
+        if not missing:
+            return True
+    return False
 
 
 def held_out(objective: Objective, stream: Stream, *, samples: int | None, batch_size: int) -> Iterator[Batch]:
@@ -50,6 +88,7 @@ def evaluate(model: Model, objective: Objective, stream: Stream, *, samples: int
     """Scores held-out samples, in the precision the model is in; leaves its mode as it was.
 
     Returns masked_loss (nats), masked_accuracy, perplexity, masked_tokens, samples and, for pairs, nsp_loss and nsp_accuracy.
+    Raises InputError on text without a token that could be masked.
     """
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
@@ -60,7 +99,8 @@ def evaluate(model: Model, objective: Objective, stream: Stream, *, samples: int
         for name, value in score(model, batch.to(device)).items():
             totals[name] = totals.get(name, 0.0) + value
     model.train(was_training)
-    masked = max(totals["mlm_count"], 1.0)
+    if not (masked := totals.get("mlm_count", 0.0)):
+        raise InputError("the text has nothing to predict: give more of it")
     loss = totals["mlm_loss"] / masked
     metrics = {
         "masked_loss": loss,

@@ -47,6 +47,7 @@ class MaskedLanguageModel:
     rate: float = 0.15
     heads: tuple[HeadSpec, ...] = (MLM,)
     terms: tuple[str, ...] = ("mlm",)
+    simpler: None = None
 
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         return PackedRows(split, vocabulary, length=length, seed=seed)

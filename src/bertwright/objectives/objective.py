@@ -35,6 +35,10 @@ class Objective(Protocol):
     def terms(self) -> tuple[str, ...]:
         """The names of its loss terms."""
 
+    @property
+    def simpler(self) -> "Objective | None":
+        """What held-out text is measured with where it cannot serve this objective; None where there is nothing simpler."""
+
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         """The samples of a split. Raises InputError where the text cannot serve."""
 

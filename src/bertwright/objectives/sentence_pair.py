@@ -23,6 +23,10 @@ class NextSentence:
     heads: tuple[HeadSpec, ...] = (POOLER, MLM, NSP)
     terms: tuple[str, ...] = ("mlm", "nsp")
 
+    @property
+    def simpler(self) -> MaskedLanguageModel:
+        return self.mlm
+
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         return SentencePairs(split, vocabulary, length=length, seed=seed)
 

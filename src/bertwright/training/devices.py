@@ -12,8 +12,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bertwright.errors import InputError
-
 # glibc's mallopt parameters: blocks up to 1 GiB come from the heap and the heap is not given back, because a training step asks for the same
 # large blocks over and over, and fresh pages cost more than what is computed in them (6 to 10% of a small model's step).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -66,10 +64,8 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def precision(device: torch.device, *, bf16: bool | None, fp16: bool) -> torch.dtype:
-    """bfloat16 where the hardware has it, float16 on older GPUs, else float32; or what was asked for. Raises InputError for float16 on a CPU."""
-    if fp16 and device.type == "cpu":
-        raise InputError("fp16 needs a GPU: leave it out")
-    if fp16:
+    """bfloat16 where the hardware has it, float16 on older GPUs, else float32; or what was asked for. A CPU has no float16: a plan says so."""
+    if fp16 and device.type != "cpu":
         return torch.float16
     if bf16 is None:
         if has_fast_bf16(device):

@@ -70,42 +70,43 @@ class Loop:
         """Trains to the end of the budget; the last state is saved. Raises Interrupted, saved, after a signal; NonFiniteError, nothing changed."""
         config, rhythm = self.config, Rhythm(self.config.eval_steps, self.evaluations)
         saving, logging = Rhythm(config.save_steps, self.evaluations), Rhythm(config.logging_steps, 0)
-        started, saved_at, saved_step = time.monotonic() - state.progress.seconds, time.monotonic(), state.progress.step
+        started, saved_at = time.monotonic() - state.progress.seconds, time.monotonic()
         batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
+        last, evaluated = False, -1
         try:
             while not self._done(state):
                 before, began = state.progress, time.monotonic()
                 factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps)
                 result = self.updater.step(next(batches), number=before.step, factor=factor)
-                seconds, stop = self._agree(time.monotonic() - started)
+                seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
                 progress = Progress(before.step + 1, before.samples + (config.batch_size or 1), before.tokens + result.tokens, seconds)
                 state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
                 if last or logging.due(before, progress, self.budget, self.stream):
                     self._log(progress, result, factor, elapsed=time.monotonic() - began)
                 best = False
                 if last or rhythm.due(before, progress, self.budget, self.stream):
-                    state, best = self._evaluated(state)
-                late = self.device.largest(torch.tensor(time.monotonic() - saved_at)).item() > SAVE_AT_LEAST
-                if last or best or stop or late or saving.due(before, progress, self.budget, self.stream):
+                    (state, best), evaluated = self._evaluated(state), progress.step
+                if last or best or stop or unsaved > SAVE_AT_LEAST or saving.due(before, progress, self.budget, self.stream):
                     self.save(state, best)
-                    saved_at, saved_step = time.monotonic(), progress.step
+                    saved_at = time.monotonic()
                 if stop and not last:
-                    raise Interrupted(stop, f"stopped by signal {stop} after step {progress.step}, saved: the same command goes on from there")
+                    raise Interrupted(int(stop), f"stopped by signal {stop:.0f} after step {progress.step}, saved: the same command goes on from there")
                 if self.budget.unit == "seconds":  # evaluation and saving are part of the minutes
                     state = dataclasses.replace(state, progress=dataclasses.replace(progress, seconds=self._agree(time.monotonic() - started)[0]))
         finally:
             batches.close()
-        if saved_step != state.progress.step:
-            self.save(state, False)
+        if not last:  # evaluating or saving used up the last of the minutes: what is saved must say so
+            state, best = (state, False) if evaluated == state.progress.step else self._evaluated(state)
+            self.save(state, best)
         return state
 
     def _done(self, state: TrainState) -> bool:
         return state.progress.fraction(self.budget) >= 1
 
-    def _agree(self, seconds: float) -> tuple[float, int]:
-        """Seconds and a signal's number, the same on every process."""
-        shared = self.device.largest(torch.tensor([seconds, self.signals.pending], dtype=torch.float64, device=self.device.device))
-        return float(shared[0]), int(shared[1])
+    def _agree(self, *values: float) -> list[float]:
+        """The largest of each value over all processes, so that all of them decide alike."""
+        shared: list[float] = self.device.largest(torch.tensor(values, dtype=torch.float64, device=self.device.device)).tolist()
+        return shared
 
     def _log(self, progress: Progress, result: StepResult, factor: float, *, elapsed: float) -> None:
         fraction = progress.fraction(self.budget)
@@ -126,9 +127,12 @@ class Loop:
 
     def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
         metrics = self.evaluate()
+        if not metrics:
+            return state, False
         self._tell(Event("evaluate", state.progress.step, dict(metrics)))
-        best = metrics["eval_loss"] < state.best_loss
-        return dataclasses.replace(state, metrics=metrics, best_loss=min(metrics["eval_loss"], state.best_loss)), best
+        (loss,) = self._agree(metrics["eval_loss"])
+        best = loss < state.best_loss
+        return dataclasses.replace(state, metrics=metrics, best_loss=loss if best else state.best_loss), best
 
     def _tell(self, event: Event) -> None:
         for observer in self.observers if self.device.leads else ():

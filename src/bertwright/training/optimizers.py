@@ -82,9 +82,9 @@ class Optimizers:
         return found
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what `state` gave. Raises KeyError on a missing tensor."""
+        """Puts back what `state` gave, from any device. Raises KeyError on a missing tensor."""
         for i, momentum in enumerate(self.muon.momentum):
             momentum.copy_(state[f"muon.{i}.momentum"])
         for i, group in enumerate(self.adamw.param_groups):
-            names = ("step", "exp_avg", "exp_avg_sq")
-            self.adamw.state[group["params"][0]] = {name: state[f"adamw.{i}.{name}"].clone() for name in names}
+            flat = group["params"][0]
+            self.adamw.state[flat] = {name: state[f"adamw.{i}.{name}"].to(flat.device, copy=True) for name in ("step", "exp_avg", "exp_avg_sq")}

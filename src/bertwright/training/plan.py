@@ -54,6 +54,8 @@ class Plan:
 def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Plan:
     """Resolves every default. Raises InputError with one line for each thing wrong."""
     problems = config.problems()
+    if config.fp16 and device.device.type == "cpu":
+        problems.append("fp16 needs a GPU: leave it out")
     tokenizer = Tokenizer.load(shards.tokenizer_folder)
     vocabulary = Vocabulary(tokenizer.vocab_size, tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tuple(tokenizer.special_ids))
     architecture, source, trained_for = None, None, None

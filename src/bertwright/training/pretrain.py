@@ -7,14 +7,14 @@ from typing import Any
 import torch
 import yaml
 
-from bertwright.checkpoints.files import write_text_atomic
+from bertwright.checkpoints.files import verify, write_text_atomic
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.resolve import find_checkpoint
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.errors import CheckpointError, InputError
-from bertwright.evaluation.pretraining import SEED, chance, evaluate
+from bertwright.evaluation.pretraining import chance, evaluate, held_out_text
 from bertwright.models import Model
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
@@ -40,10 +40,8 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
     """
     config = config or PretrainConfig()
     out = Path(out)
-    if problems := config.problems():
-        raise InputError(*problems)
+    opened = _open(shards, config)
     with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
-        opened = TokenShards.open(shards, verify=config.verify)
         plan = make_plan(opened, config, device)
         if device.leads:
             for observer in observers:
@@ -56,6 +54,13 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
             return _train(plan, run, device, observers)
 
 
+def _open(shards: str | Path, config: PretrainConfig) -> TokenShards:
+    try:
+        return TokenShards.open(shards, verify=config.verify)
+    except InputError as error:
+        raise InputError(*config.problems(), *error.problems) from None
+
+
 def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> PretrainResult:
     config = plan.config
     tokenizer = Tokenizer.load(plan.shards.tokenizer_folder)
@@ -65,12 +70,15 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
         updater = _updater(plan, model, device)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
-        held_out = Stream(plan.objective.source(plan.shards.validation, plan.vocabulary, length=config.max_seq_length, seed=SEED), seed=SEED)
+        held_out = held_out_text(plan.objective, plan.shards.validation, plan.vocabulary, length=config.max_seq_length, samples=config.eval_samples)
+        notes.append("the held-out text has nothing to predict: training goes on without evaluation" if held_out is None else held_out.note)
         baseline = chance(plan.vocabulary.size, plan.shards.train)
         stream = Stream(plan.source, seed=config.seed)
 
         def evaluate_now() -> dict[str, float]:
-            found = evaluate(model, plan.objective, held_out, samples=config.eval_samples)
+            if held_out is None:
+                return {}
+            found = evaluate(model, held_out.objective, held_out.stream, samples=config.eval_samples)
             return _eval_names(found) | baseline
 
         def save(state: TrainState, best: bool) -> None:
@@ -107,17 +115,17 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             state = loop.run(state)
         metrics = dict(state.metrics)
         tell(Event("done", state.progress.step, {**metrics, "seconds": state.progress.seconds}))
-        return PretrainResult(run.path, run.read_best() or run.path, metrics)
+        return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, metrics)
 
 
 def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | None, notes: list[str], tell: Any) -> None:
-    if checkpoint is None:
+    if checkpoint is None or not (run.path / "config.yaml").exists():
         write_text_atomic(run.path / "config.yaml", yaml.safe_dump(plan.facts(), sort_keys=False, allow_unicode=True))
     run.cut_metrics(state.progress.step)
     if checkpoint is not None:
         finished = state.progress.fraction(plan.budget) >= 1
         notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
-    for note in notes:
+    for note in filter(None, notes):
         tell(Event("note", state.progress.step, {"text": note}))
 
 
@@ -165,7 +173,10 @@ def _resume_point(plan: Plan, run: RunFolder, notes: list[str]) -> Path | None:
         if checkpoint is None and warnings:
             raise CheckpointError(*warnings, f"{run.path} has no checkpoint left to go on from: remove it, or take another --out")
     else:
-        checkpoint = find_checkpoint(wanted).folder
+        checkpoint = Path(wanted)
+        if checkpoint.resolve().parent != (run.path / "checkpoints").resolve():
+            raise InputError(f"resume_from_checkpoint {wanted} is no checkpoint of {run.path}: give one, or begin a new run with its weights by --init_from")
+        verify(checkpoint, hashes=True)
     if checkpoint is not None:
         _check_unchanged(plan, run)
     return checkpoint

@@ -1,0 +1,90 @@
+"""What many tests build on: a small tokenizer, shards of made-up documents, and a model small enough to train in a test."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertwright.data.samples import Vocabulary
+from bertwright.data.shards import ShardsWriter, TokenShards
+from bertwright.text.tokenizer import Tokenizer
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORDS = tuple(f"{first}{second}{third}" for first in "bdgklm" for second in "aeio" for third in "nr")
+
+Documents = Sequence[Sequence[Sequence[int]]]
+
+
+def made_up_documents(count: int, *, seed: int, sentences: tuple[int, int] = (2, 9), words: tuple[int, int] = (3, 12)) -> list[list[list[int]]]:
+    """Documents of sentences of ids in which each word is mostly followed by the next one of the vocabulary, so that there is something to learn."""
+    random = np.random.default_rng(seed)
+    documents = []
+    for _ in range(count):
+        document = []
+        for _ in range(random.integers(*sentences)):
+            first, steps = random.integers(len(WORDS)), random.choice([1, 1, 1, 2], size=random.integers(*words))
+            document.append((len(SPECIAL) + (first + np.cumsum(steps)) % len(WORDS)).tolist())
+        documents.append(document)
+    return documents
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """A WordPiece tokenizer of 53 entries, special tokens 0 to 4."""
+    path = tmp_path_factory.mktemp("tokenizer") / "vocab.txt"
+    path.write_text("\n".join((*SPECIAL, *WORDS)) + "\n", encoding="utf-8")
+    return Tokenizer.load(path)
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+    ids = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
+    return Vocabulary(tokenizer.vocab_size, *ids, tuple(tokenizer.special_ids))
+
+
+@pytest.fixture(scope="session")
+def write_token_shards(tokenizer: Tokenizer) -> Callable[..., TokenShards]:
+    """(folder, train=documents, validation=documents) -> shards with their tokenizer, as `prepare` writes them."""
+
+    def write(folder: Path, *, train: Documents, validation: Documents = ()) -> TokenShards:
+        with ShardsWriter(folder) as writer:
+            writer.begin(vocab_size=tokenizer.vocab_size, word_start_table=tokenizer.word_start_table)
+            for split, documents in ((writer.train, train), (writer.validation, validation)):
+                for document in documents:
+                    lengths = np.array([len(sentence) for sentence in document], dtype=np.int64)
+                    split.add(np.array([token for sentence in document for token in sentence], dtype=np.int64), lengths, np.array([len(document)]))
+            tokenizer.save(writer.path / "tokenizer")
+            writer.close()
+            writer.commit(tokenizer_hash=tokenizer.hash, options={})
+        return TokenShards.open(folder)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory, write_token_shards: Callable[..., TokenShards]) -> TokenShards:
+    """40 documents to train on and 8 held out."""
+    folder = tmp_path_factory.mktemp("corpus") / "shards"
+    return write_token_shards(folder, train=made_up_documents(40, seed=1), validation=made_up_documents(8, seed=2))
+
+
+@pytest.fixture(scope="session")
+def documents() -> Callable[..., list[list[list[int]]]]:
+    return made_up_documents
+
+
+@pytest.fixture(scope="session")
+def tiny_config_json(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Callable[..., str]:
+    """(**changes) -> the path of a config.json of a BERT of 2 layers x 16, 2 heads, 64 positions."""
+
+    def write(**changes: Any) -> str:
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
+        config = {"model_type": "bert", "vocab_size": tokenizer.vocab_size, "type_vocab_size": 2, "pad_token_id": 0, **sizes, **changes}
+        path = tmp_path_factory.mktemp("config") / "config.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return str(path)
+
+    return write
