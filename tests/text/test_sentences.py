@@ -98,3 +98,17 @@ def test_a_line_without_an_end_takes_linear_time(unit: str) -> None:
     assert time.perf_counter() - start < 20  # sentencex alone takes 40 s and more for the brackets
     assert max(map(len, sentences)) <= WINDOW
     assert without_space("".join(sentences)) == without_space(text)
+
+
+def test_every_window_moves_on_whatever_the_segmenter_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def segment(language: str, window: str) -> list[str]:
+        nonlocal calls
+        calls += 1
+        return [window[:1], window[1:]]
+
+    monkeypatch.setattr("bertwright.text.sentences.sentencex.segment", segment)
+    text = "x" * 50 * WINDOW
+    assert "".join(split_sentences(text)) == text
+    assert calls <= 101
