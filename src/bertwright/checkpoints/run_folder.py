@@ -57,6 +57,10 @@ class RunFolder:
         """The complete checkpoints (every file there, of the right size), in the order in which they were written."""
         return [folder for folder in self._candidates() if _is_complete(folder)]
 
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step lies, whether there is one or not."""
+        return self._folder / f"step-{step:06d}"
+
     def newest(self) -> Path | None:
         """The complete checkpoint written last, whatever `latest` says; None when there is none."""
         return next(iter(reversed(self.checkpoints())), None)
@@ -90,7 +94,7 @@ class RunFolder:
         """
         if keep is not None and keep < 1:
             raise InputError(f"save_total_limit is {keep}: it must be at least 1")
-        folder = self._folder / f"step-{step:06d}"
+        folder = self.checkpoint(step)
         sequence = max((number for entry in self._candidates() if (number := _sequence(entry)) is not None), default=0) + 1
         with atomic_folder(folder) as temporary:
             write(temporary)

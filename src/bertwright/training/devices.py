@@ -44,6 +44,14 @@ class Device:
             dist.all_reduce(values, dist.ReduceOp.MAX)
         return values
 
+    def from_leader(self, value: int) -> int:
+        """The leading process' value, on every process."""
+        if self.world_size == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.broadcast(shared, src=0)
+        return int(shared.item())
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.world_size > 1:

@@ -1,6 +1,7 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 import yaml
 
 from bertwright.checkpoints.files import verify, write_text_atomic
-from bertwright.checkpoints.huggingface import load_model
+from bertwright.checkpoints.huggingface import empty_model, load_model, read_config
 from bertwright.checkpoints.resolve import find_checkpoint
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
@@ -66,8 +67,9 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
     tokenizer = Tokenizer.load(plan.shards.tokenizer_folder)
     with caught_signals() as signals:
         notes: list[str] = []
-        checkpoint = _resume_point(plan, run, notes)
+        checkpoint = _agreed_resume_point(plan, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
+        kept = read_config(find_checkpoint(config.init_from).folder) if config.init_from else None
         updater = _updater(plan, model, device)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
         held_out = held_out_text(plan.objective, plan.shards.validation, plan.vocabulary, length=config.max_seq_length, samples=config.eval_samples)
@@ -83,10 +85,10 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
 
         def save(state: TrainState, best: bool) -> None:
             if device.leads:
-                run.save(
-                    state.progress.step, lambda folder: write_checkpoint(folder, model, updater, state, tokenizer), best=best, keep=config.save_total_limit
-                )
-                tell(Event("save", state.progress.step, {"folder": f"step-{state.progress.step:06d}", "best": int(best)}))
+                step = state.progress.step
+                write = partial(write_checkpoint, model=model, updater=updater, state=state, tokenizer=tokenizer, config=kept)
+                folder = run.save(step, write, best=best, keep=config.save_total_limit)
+                tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
             device.wait()
 
         log = FileLog(run, tensorboard=config.tensorboard) if device.leads else None
@@ -136,8 +138,8 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         loaded = load_model(find_checkpoint(config.init_from).folder, heads=plan.objective.heads, dtype=torch.float32)
         if loaded.created:
             notes.append(f"{config.init_from} has no {' and no '.join(head.kind for head in loaded.created)} head: made new")
-        model = Model(plan.architecture, loaded.model.head_specs)
-        model.load_state_dict(loaded.model.state_dict())
+        model = empty_model(plan.architecture, loaded.model.head_specs)
+        model.load_state_dict(loaded.model.state_dict(), assign=True)
         return model.train()
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
@@ -158,6 +160,13 @@ def _updater(plan: Plan, model: Model, device: Device) -> Updater:
         eps=config.adam_epsilon,
     )
     return Updater(model, plan.objective, parameters, optimizers, device, max_grad_norm=config.max_grad_norm, seed=config.seed)
+
+
+def _agreed_resume_point(plan: Plan, run: RunFolder, device: Device, notes: list[str]) -> Path | None:
+    """What the leading process finds: it alone holds the run's lock, and the hashes need reading only once."""
+    checkpoint = _resume_point(plan, run, notes) if device.leads else None
+    step = device.from_leader(-1 if checkpoint is None else int(checkpoint.name.removeprefix("step-")))
+    return None if step < 0 else run.checkpoint(step)
 
 
 def _resume_point(plan: Plan, run: RunFolder, notes: list[str]) -> Path | None:

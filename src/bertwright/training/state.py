@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 
-from bertwright.checkpoints.huggingface import load_model, save_model
+from bertwright.checkpoints.huggingface import empty_model, load_model, save_model
+from bertwright.checkpoints.weights import read_tensors, write_tensors
 from bertwright.errors import CheckpointError
+from bertwright.families import BERT, Config
 from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.schedule import Progress
@@ -31,23 +32,25 @@ class TrainState:
         return {"progress": dataclasses.asdict(self.progress), "best_loss": best, "metrics": self.metrics, "loss_scale": [updater.scale, updater.good_steps]}
 
 
-def write_checkpoint(folder: Path, model: Model, updater: Updater, state: TrainState, tokenizer: Tokenizer) -> None:
-    """Fills a folder: a complete Hugging Face checkpoint in float32, and beside it what a resume needs."""
-    with torch.device("meta"):
-        whole = Model(model.architecture, model.head_specs)
+def write_checkpoint(folder: Path, *, model: Model, updater: Updater, state: TrainState, tokenizer: Tokenizer, config: Config | None) -> None:
+    """Fills a folder: a complete Hugging Face checkpoint in float32, and beside it what a resume needs.
+
+    config: the config.json of the checkpoint that the run began with, whose other keys are kept.
+    """
+    whole = empty_model(model.architecture, model.head_specs)
     whole.load_state_dict(updater.parameters.state(), assign=True)
-    save_model(whole, folder)
+    save_model(whole, folder, config=config, architecture_class=BERT.class_for(model.head_specs))
     tokenizer.save(folder)
     training = folder / "training"
     training.mkdir()
-    save_file({name: tensor.contiguous() for name, tensor in updater.optimizers.state().items()}, training / "optimizer.safetensors")
+    write_tensors(training / "optimizer.safetensors", updater.optimizers.state())
     (training / "state.json").write_text(json.dumps(state.to_json(updater), indent=2) + "\n", encoding="utf-8")
 
 
 def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     """Puts a checkpoint's weights and optimizer back, in place. Raises CheckpointError when it is not one of a training."""
     try:
-        optimizer = load_file(folder / "training" / "optimizer.safetensors")
+        optimizer = read_tensors(folder / "training" / "optimizer.safetensors")
         saved = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} cannot be resumed from ({error}): give a checkpoint that training wrote") from None
