@@ -7,6 +7,7 @@ from pathlib import Path
 BUDGETS = ("max_steps", "max_tokens", "num_train_epochs", "max_minutes")
 OPTIMIZERS = ("muon", "adamw")
 STARTS = ("neighbours", "random")
+SCHEDULERS = ("linear", "constant")
 
 # Keys that may differ between a run and its continuation: where and how it is watched and saved, not what is computed.
 FREE_ON_RESUME = ("resume_from_checkpoint", "save_total_limit", "logging_steps", "dry_run", "tensorboard", "verify")
@@ -44,6 +45,8 @@ class PretrainConfig:
         Peak rate of AdamW.
     muon_learning_rate
         Peak rate of Muon.
+    lr_scheduler_type
+        linear (down to 0 at the end of the budget) or constant, after the warm-up.
     warmup_steps
         Steps of linear warm-up; below 1: a share of the budget.
     weight_decay
@@ -103,6 +106,7 @@ class PretrainConfig:
     optimizer: str = "muon"
     learning_rate: float | None = None
     muon_learning_rate: float | None = None
+    lr_scheduler_type: str = "linear"
     warmup_steps: float = 0.05
     weight_decay: float = 0.01
     adam_beta1: float = 0.9
@@ -154,7 +158,7 @@ class PretrainConfig:
         return found
 
     def _choices(self) -> list[str]:
-        allowed = {"optimizer": OPTIMIZERS, "start": (None, *STARTS)}
+        allowed = {"optimizer": OPTIMIZERS, "start": (None, *STARTS), "lr_scheduler_type": SCHEDULERS}
         found = [
             f"{name} is {getattr(self, name)!r}: take one of {', '.join(filter(None, values))}"
             for name, values in allowed.items()

@@ -76,7 +76,7 @@ class Loop:
         try:
             while not self._done(state):
                 before, began = state.progress, time.monotonic()
-                factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps)
+                factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps, kind=config.lr_scheduler_type)
                 result = self.updater.step(next(batches), number=before.step, factor=factor)
                 seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
                 progress = Progress(before.step + 1, before.samples + (config.batch_size or 1), before.tokens + result.tokens, seconds)

@@ -29,14 +29,14 @@ class Progress:
         return min(1.0, used / budget.amount)
 
 
-def learning_rate_factor(progress: Progress, budget: Budget, *, warmup: float) -> float:
+def learning_rate_factor(progress: Progress, budget: Budget, *, warmup: float, kind: str = "linear") -> float:
     """Factor of the peak rate for the next step: linearly up over the warm-up and down to 0 at the end of the budget (Devlin et al. 2018, appendix A.2).
 
-    `warmup`: steps, or a share of the budget where below 1.
+    `warmup`: steps, or a share of the budget where below 1. `kind`: linear, or constant, which stays up.
     """
     fraction = progress.fraction(budget)
     if warmup >= 1:
-        return min((progress.step + 1) / warmup, 1 - fraction)
+        return min((progress.step + 1) / warmup, 1.0 if kind == "constant" else 1 - fraction)
     # The first step must move: under most budgets nothing is used up before it.
     rise = max(fraction / warmup, 1e-3) if warmup else 1.0
-    return min(rise, (1 - fraction) / (1 - warmup))
+    return min(rise, 1.0 if kind == "constant" else (1 - fraction) / (1 - warmup))
