@@ -22,27 +22,6 @@ from bertwright.text.tokenizer import Tokenizer
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
 WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "seven", "other", "animals", "look", "at", "them", "from", "behind")
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "other",
-    "animals",
-    "look",
-    "at",
-    "them",
-    "from",
-    "behind",
-    "some",
-    "trees",
-]
 
 
 def corpus(folder: Path, *, documents: int = 60, seed: int = 0) -> Path:
@@ -227,7 +206,7 @@ def test_stopped_it_leaves_nothing_that_looks_finished(tmp_path: Path, number: s
         time.sleep(0.005)
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
     assert not (tmp_path / "out").exists()
     if number != signal.SIGKILL:
         assert "nothing was written" in said

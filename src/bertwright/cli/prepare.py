@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
+import yaml
 from cyclopts import Parameter
 
 from bertwright.cli.options import Flag
@@ -30,6 +31,7 @@ def prepare(
     *,
     out: Path,
     config: Annotated[PrepareConfig, Parameter(name="*")] = PrepareConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
+    dry_run: Flag = False,
     json: Flag = False,
 ) -> None:
     """Text to tokenizer, token shards and corpus report.
@@ -40,15 +42,17 @@ def prepare(
         inputs: files, folders, globs, - for standard input, or a Hugging Face data set (a saved folder, or OWNER/NAME[:CONFIG][@SPLIT] from the hub).
         out: folder of shards; it appears when it is complete.
         config: everything else.
+        dry_run: print what would be read and how, and stop.
         json: the report as one JSON object on standard output; progress moves to standard error.
     """
     from bertwright.data.prepare import plan
     from bertwright.data.prepare import prepare as prepare_shards
 
-    if config.dry_run:
+    if dry_run:
         with tempfile.TemporaryDirectory() as spool:
             planned = plan(inputs, config, spool=Path(spool))
-        print("\n".join([*(f"{name}: {value}" for name, value in vars(config).items() if value is not None), *planned.lines()]))
+        print("\n".join(f"# {line}" for line in planned.lines()))
+        print(yaml.safe_dump(settings(config), sort_keys=False), end="")
         return
     with _stopped_by_signals(), _display(sys.stderr if json else sys.stdout) as show:
         report = prepare_shards(inputs, out=out, config=config, progress=show)
@@ -58,6 +62,16 @@ def prepare(
     print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  bertwright pretrain {shlex.quote(str(out))} --out runs/a"]))
 
 
+def settings(config: PrepareConfig) -> dict[str, object]:
+    """The settings that are not left to be guessed, as --config takes them."""
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(config).items()}
+    return {name: value for name, value in values.items() if value is not None and value != []}
+
+
+class _Stop(BaseException):
+    """Raised between any two instructions, so no Exception: the standard library's own clean-ups catch those."""
+
+
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """SIGINT and SIGTERM end the work as an exception, so that what was begun is removed; a second one ends at once."""
@@ -65,11 +79,13 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
-        raise Interrupted(number, "interrupted: nothing was written")
+        raise _Stop(number)
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except _Stop as stopped:
+        raise Interrupted(stopped.args[0], "interrupted: nothing was written") from None
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

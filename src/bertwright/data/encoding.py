@@ -145,15 +145,16 @@ def read_ahead(batches: Iterator[TextBatch]) -> Iterator[TextBatch]:
         _put(ready, end, stopped)
 
     thread = threading.Thread(target=fill, name="read", daemon=True)
-    thread.start()
     try:
+        thread.start()
         while not isinstance(item := ready.get(), _End):
             yield item
         if item.error is not None:
             raise item.error
     finally:
         stopped.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
 def _put(ready: "queue.Queue[TextBatch | _End]", item: TextBatch | _End, stopped: threading.Event) -> None:

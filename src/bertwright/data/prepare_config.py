@@ -48,8 +48,6 @@ class PrepareConfig:
         Of the choice of held-out documents and of the tokenizer's sample.
     overwrite
         Replace finished shards in the folder.
-    dry_run
-        Print what would be read and how, and stop.
     """
 
     documents: Division | None = None
@@ -67,7 +65,6 @@ class PrepareConfig:
     max_seq_length: int = 128
     seed: int = 0
     overwrite: bool = False
-    dry_run: bool = False
 
     def problems(self) -> list[str]:
         """One line for each value that cannot stand; empty when all can."""
