@@ -1,0 +1,88 @@
+"""At step 0 every head of a neighbour start looks at its neighbour, in a stock BERT; a random start does not."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from bertwright.architecture import MLM, Architecture
+from bertwright.families.presets import preset
+from bertwright.models import Model
+from bertwright.models.starts import offsets, start_at_frequencies, start_at_neighbours
+
+LENGTH = 64
+
+
+def model(name: str = "bert-mini") -> Model:
+    torch.manual_seed(0)
+    return Model(preset(name, vocab_size=500, max_length=128), (MLM,)).eval()
+
+
+def attention_at(made: Model, offset_of_head: list[int]) -> torch.Tensor:
+    """[layers, heads] mean probability, over the places that have one, of each head's neighbour at its offset."""
+    ids = torch.randint(5, 500, (4, LENGTH), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        attentions = made(ids, output_attentions=True).attentions
+    found = []
+    for layer in attentions:
+        heads = [torch.diagonal(layer[:, head], offset_of_head[head], dim1=-2, dim2=-1).mean() for head in range(layer.shape[1])]
+        found.append(torch.stack(heads))
+    return torch.stack(found)
+
+
+def test_offsets_go_outwards_to_both_sides() -> None:
+    assert offsets(6) == [-1, 1, -2, 2, -3, 3]
+
+
+@pytest.mark.parametrize("name", ["bert-tiny", "bert-mini"])
+def test_attention_at_step_0_sits_on_the_offsets_in_every_head_of_every_layer(name: str) -> None:
+    made = model(name)
+    wanted = offsets(made.architecture.encoder.block.num_heads)
+    before = attention_at(made, wanted)
+    start_at_neighbours(made)
+    after = attention_at(made, wanted)
+    assert before.max() < 0.1
+    assert after.min() > 0.4, after
+    assert after[0].min() > 0.8, after
+
+
+def test_a_head_looks_at_its_own_offset_and_at_no_other() -> None:
+    made = model()
+    start_at_neighbours(made)
+    for wrong in (-4, 3, 0):
+        assert attention_at(made, [wrong] * 4).max() < 0.15
+
+
+def test_the_architecture_and_the_parameters_are_those_of_a_stock_bert() -> None:
+    plain, made = model(), model()
+    start_at_neighbours(made)
+    assert made.architecture == plain.architecture
+    assert {name: tensor.shape for name, tensor in made.state_dict().items()} == {name: tensor.shape for name, tensor in plain.state_dict().items()}
+    kept = ("value", "output", "feed_forward", "norm", "heads", "bias")
+    for (name, before), after in zip(plain.state_dict().items(), made.state_dict().values(), strict=True):
+        if any(part in name for part in kept):
+            assert torch.equal(before, after), f"{name} is none of the start's business"
+
+
+def test_an_odd_head_size_and_a_single_head_work_too() -> None:
+    found = preset("bert-tiny", vocab_size=50, max_length=32)
+    block = dataclasses.replace(found.encoder.block, hidden_size=45, num_heads=5)
+    odd: Architecture = dataclasses.replace(found, embedding_size=45, encoder=dataclasses.replace(found.encoder, block=block))
+    start_at_neighbours(Model(odd))
+    single = dataclasses.replace(block, hidden_size=16, num_heads=1)
+    made = Model(dataclasses.replace(found, embedding_size=16, encoder=dataclasses.replace(found.encoder, block=single)))
+    start_at_neighbours(made)
+    assert all(parameter.isfinite().all() for parameter in made.parameters())
+
+
+def test_the_frequency_start_predicts_the_frequencies_before_it_has_learnt_anything() -> None:
+    made = model()
+    counts = torch.randint(0, 1000, (500,), generator=torch.Generator().manual_seed(2))
+    counts[7] = 0
+    start_at_frequencies(made, counts)
+    bias = made.heads["mlm"].bias
+    torch.testing.assert_close(bias.exp().sum().item(), 1.0, rtol=1e-4, atol=0.0)
+    assert bias[7] == bias.min()
+    assert math.isfinite(bias[7].item())
+    torch.testing.assert_close(bias.exp(), (counts + 0.5) / (counts + 0.5).sum())
