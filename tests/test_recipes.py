@@ -1,0 +1,112 @@
+"""The published recipes: every key is known, the models have the stated sizes, and a dry run goes through on shards of a tiny text."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bertwright.checkpoints.huggingface import read_architecture
+from bertwright.cli.app import run
+from bertwright.cli.config_file import ConfigFile
+from bertwright.data.prepare_config import PrepareConfig
+from bertwright.errors import InputError
+from bertwright.training.config import PretrainConfig
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+SECTIONS = {"prepare": PrepareConfig, "pretrain": PretrainConfig}
+
+every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+
+
+def bertwright(recipe: Path, *words: str | Path) -> None:
+    run([str(word) for word in words], ConfigFile(recipe, commands=list(SECTIONS)))
+
+
+def sections(recipe: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """Twelve articles of WikiText's form: headings, paragraphs of several sentences, words known and unknown."""
+    lines = []
+    for number in range(12):
+        lines += [f" = Article {number} = ", ""]
+        lines += [" The crane stood by the river . It was a tall machine of <unk> steel . He just left . ", ""] * 3
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def vocabulary(tmp_path: Path) -> Path:
+    words = ["The", "crane", "stood", "by", "the", "river", "It", "was", "a", "tall", "machine", "of", "steel", "He", "just", "left", "Article", "=", "."]
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *map(str, range(12))]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_there_are_recipes() -> None:
+    assert [path.stem for path in RECIPES] == ["d2l-bert", "rocm-bert"]
+
+
+@every_recipe
+def test_every_key_is_known_and_every_value_can_stand(recipe: Path) -> None:
+    found = sections(recipe)
+    assert set(found) == set(SECTIONS)
+    for name, kind in SECTIONS.items():
+        assert set(found[name]) <= {field.name for field in dataclasses.fields(kind)}
+        assert kind(**found[name]).problems() == []
+
+
+def test_the_books_model_has_the_books_size() -> None:
+    architecture = read_architecture(ROOT / sections(ROOT / "recipes" / "d2l-bert.yaml")["pretrain"]["model"])
+    block = architecture.encoder.block
+    assert (architecture.encoder.num_layers, block.hidden_size, block.num_heads, block.intermediate_size) == (2, 128, 2, 256)
+    assert (block.dropout, block.attention_dropout, block.activation) == (0.2, 0.2, "relu")
+    assert architecture.encoder.positions.max_length == 64
+
+
+def test_the_books_recipe_runs_dry(tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, shards, shape = ROOT / "recipes" / "d2l-bert.yaml", tmp_path / "shards", tmp_path / "config.json"
+    bertwright(recipe, "prepare", text, "--out", shards)
+    entries = json.loads((shards / "shards.json").read_text(encoding="utf-8"))["vocab_size"]
+    shape.write_text(
+        json.dumps(json.loads((ROOT / "recipes" / "d2l-bert.config.json").read_text(encoding="utf-8")) | {"vocab_size": entries}), encoding="utf-8"
+    )
+    capsys.readouterr()
+    bertwright(recipe, "pretrain", shards, "--model", shape, "--out", tmp_path / "run", "--dry_run")
+    planned = yaml.safe_load(capsys.readouterr().out)
+    assert (planned["max_steps"], planned["batch_size"], planned["max_seq_length"], planned["start"]) == (50, 512, 64, "random")
+    assert (planned["learning_rate"], planned["lr_scheduler_type"], planned["weight_decay"], planned["hidden_dropout_prob"]) == (0.003, "constant", 0, 0.2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_blogs_recipe_runs_dry_on_a_cased_vocabulary(tmp_path: Path, text: Path, vocabulary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, shards = ROOT / "recipes" / "rocm-bert.yaml", tmp_path / "shards"
+    bertwright(recipe, "prepare", text, "--tokenizer", vocabulary, "--out", shards)
+    capsys.readouterr()
+    bertwright(recipe, "pretrain", shards, "--out", tmp_path / "run", "--dry_run")
+    planned = yaml.safe_load(capsys.readouterr().out)
+    assert (planned["model"], planned["max_seq_length"], planned["learning_rate"], planned["optimizer"]) == ("bert-base", 128, 5e-5, "adamw")
+    assert (planned["eval_steps"], planned["save_steps"], planned["num_train_epochs"]) == ("epoch", "epoch", 200)
+
+
+def test_the_blogs_smoke_run_takes_another_budget(tmp_path: Path, text: Path, vocabulary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, shards = ROOT / "recipes" / "rocm-bert.yaml", tmp_path / "shards"
+    bertwright(recipe, "prepare", text, "--tokenizer", vocabulary, "--out", shards)
+    capsys.readouterr()
+    bertwright(recipe, "pretrain", shards, "--out", tmp_path / "run", "--num_train_epochs", "none", "--max_steps", "20", "--dry_run")
+    assert yaml.safe_load(capsys.readouterr().out)["max_steps"] == 20
+
+
+def test_a_recipe_with_a_wrong_key_would_be_refused(tmp_path: Path, text: Path) -> None:
+    changed = tmp_path / "changed.yaml"
+    changed.write_text((ROOT / "recipes" / "d2l-bert.yaml").read_text(encoding="utf-8").replace("unknown_marker", "unknown_mark"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"unknown_mark .*did you mean unknown_marker"):
+        bertwright(changed, "prepare", text, "--out", tmp_path / "shards")
