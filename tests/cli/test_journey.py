@@ -76,7 +76,7 @@ def test_pretrain_prints_a_plan_progress_and_commands_that_work(place: Path, cal
     run = tmp_path / "a run"
     code, out, _ = call("pretrain", str(place / "shards"), "--out", str(run), "--model", "bert-tiny", "--max_steps", "2", "--max_seq_length", "32")
     assert code == 0
-    for said in ("parameters", "tokens", "budget       2 steps", "validation: masked loss", "chance", str(run / "loss.png")):
+    for said in ("parameters", "tokens", "budget       2 steps", "at the end   masked loss", "chance", str(run / "loss.png")):
         assert said in out
     commands = [shlex.split(line) for line in out.split("next:")[1].splitlines() if line.strip()]
     assert commands
@@ -223,3 +223,19 @@ def test_a_demo_touches_no_folder_with_other_files(small_demo: Path, call: Call)
     assert code == 2
     assert "thesis.docx" in err
     assert (small_demo / "bertwright-demo" / "thesis.docx").read_text() == "years of work"
+
+
+def test_a_demo_with_mistakes_names_them_all_and_keeps_the_earlier_one(small_demo: Path, call: Call) -> None:
+    (small_demo / "bertwright-demo").mkdir()
+    (small_demo / "bertwright-demo" / "corpus.txt").write_text("an earlier demo")
+    code, out, err = call("demo", "--max_minutes", "0", "--model", "bert-miny", "--batch_size", "0")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 3
+    assert "bert-mini" in err
+    assert (small_demo / "bertwright-demo" / "corpus.txt").exists()
+
+
+def test_of_several_processes_only_the_first_speaks(place: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bertwright.training.pretrain.pretrain", lambda *_, **__: None)
+    monkeypatch.setenv("RANK", "1")
+    assert call("pretrain", f"{place}/shards", "--out", f"{place}/never") == (0, "", "")

@@ -15,6 +15,7 @@ from bertwright.cli.demo_corpus import write_corpus
 from bertwright.cli.display import duration, evaluation_summary, training_display
 from bertwright.cli.options import Flag
 from bertwright.errors import InputError, Interrupted
+from bertwright.families.presets import preset
 from bertwright.training.config import PretrainConfig, PretrainResult
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def demo(
         seed: of weights, order and masks.
     """
     started = time.monotonic()
+    config = PretrainConfig(model=model, max_minutes=max_minutes, batch_size=batch_size, max_seq_length=max_seq_length, objective=objective, seed=seed)
+    _check(config, vocab_size=vocab_size)
     _make_room(out)
     _say("1/4", f"corpus: the documentation of Python {sys.version.split()[0]}, read from its own files")
     size = write_corpus(out / CORPUS, packages=packages)
@@ -70,13 +73,23 @@ def demo(
 
     _say("3/4", f"pretrain: {model} from scratch for {max_minutes:g} minutes")
     before = _fill_untrained(out / SHARDS, model=model, seed=seed)
-    config = PretrainConfig(model=model, max_minutes=max_minutes, batch_size=batch_size, max_seq_length=max_seq_length, objective=objective, seed=seed)
     result = _pretrain(out, config)
 
     _say("4/4", "fill masks: the same sentences before and after training")
     after = _fill_trained(result.run)
     Console().print(_side_by_side(before, after))
     print("\n".join(_closing(out, result, seconds=time.monotonic() - started)))
+
+
+def _check(config: PretrainConfig, *, vocab_size: int) -> None:
+    """Every mistake in the options, before anything is written. Raises InputError."""
+    problems = config.problems()
+    try:
+        preset(config.model, vocab_size=vocab_size)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(*problems)
 
 
 def _say(step: str, what: str) -> None:
@@ -122,7 +135,6 @@ def _fill_untrained(shards: Path, *, model: str, seed: int) -> "list[FilledText]
 
     from bertwright.architecture import MLM
     from bertwright.data.shards import TokenShards
-    from bertwright.families.presets import preset
     from bertwright.inference.predictor import Predictor
     from bertwright.models import Model
     from bertwright.text.tokenizer import Tokenizer
@@ -176,8 +188,8 @@ def _plain(text: str) -> str:
 def _closing(out: Path, result: PretrainResult, *, seconds: float) -> list[str]:
     run = _quoted(out / RUN)
     return [
-        *([f"validation: {evaluation_summary(result.metrics)}"] if "eval_mlm_loss" in result.metrics else []),
-        f"the whole demo took {duration(seconds)}",
+        *([f"at the end   {evaluation_summary(result.metrics)}"] if "eval_mlm_loss" in result.metrics else []),
+        f"took         {duration(seconds)}, all in all",
         "",
         f"text         {out / CORPUS}",
         f"shards       {out / SHARDS}",

@@ -1,6 +1,7 @@
 """`bertwright pretrain`: from shards to a run folder, shown as it goes."""
 
 import json as json_format
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -36,6 +37,9 @@ def pretrain(
     from bertwright.reports.figures import draw_run
     from bertwright.training.pretrain import pretrain as train
 
+    if not _leads():
+        train(shards, out=out, config=config)
+        return
     screen = sys.stderr if json else sys.stdout
     with training_display(screen) as show:
         result = train(shards, out=out, config=config, observers=(show,))
@@ -44,6 +48,11 @@ def pretrain(
         print(json_format.dumps({"run": str(result.run), "checkpoint": str(result.checkpoint), "loss_curve": str(picture), "metrics": result.metrics}))
         return
     print("\n".join(closing_lines(result, picture=picture, shards=shards)))
+
+
+def _leads() -> bool:
+    """Whether this is the process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _print_plan(shards: Path, config: PretrainConfig) -> None:
@@ -58,6 +67,8 @@ def _print_plan(shards: Path, config: PretrainConfig) -> None:
     with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
         plan = make_plan(TokenShards.open(shards, verify=config.verify), config, device)
         values = plan_values(plan, device)
+    if not _leads():
+        return
     print("\n".join(f"# {line}" for line in plan_lines(values)))
     print(yaml.safe_dump(plan.config.as_dict() | {"dry_run": False}, sort_keys=False), end="")
 
@@ -67,11 +78,11 @@ def closing_lines(result: PretrainResult, *, picture: Path, shards: Path) -> lis
     run = shlex.quote(str(result.run))
     lines = [""]
     if "eval_mlm_loss" in result.metrics:
-        lines += [f"validation: {evaluation_summary(result.metrics)}"]
+        lines += [f"at the end   {evaluation_summary(result.metrics)}"]
     return [
         *lines,
         f"run          {result.run}",
-        f"checkpoint   {result.checkpoint}",
+        f"checkpoint   {result.checkpoint}   (the best on validation)",
         f"loss curve   {picture}",
         "",
         "next:",
