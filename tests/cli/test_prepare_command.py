@@ -41,3 +41,17 @@ def test_every_problem_is_a_line_and_the_exit_code_is_2(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 2
     assert "no.txt: no such file or folder" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_several_validation_files_follow_one_option(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text(TEXT.replace("One", name[0]))
+    words = ("prepare", tmp_path / "a.txt", "--out", tmp_path / "shards", "--validation_files", tmp_path / "b.txt", tmp_path / "c.txt", "--json")
+    done = bertwright(*words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["validation_documents"] == 6
+
+
+def test_the_next_command_fits_the_text(tmp_path: Path) -> None:
+    done = bertwright("prepare", "-", "--out", tmp_path / "shards", text="One line\n\nAnother line\n\nA third\n")
+    assert f"bertwright pretrain {tmp_path / 'shards'} --out runs/a --objective mlm" in done.stdout

@@ -101,6 +101,13 @@ def test_the_order_of_files_is_that_of_the_inputs_then_of_their_names(tmp_path: 
     assert found.passed_over == 1
 
 
+def test_shards_inside_the_folder_are_not_read_as_text(tmp_path: Path) -> None:
+    for name in ("a.txt", "shards/shards.json", "shards/corpus.json", "shards/tokenizer/vocab.txt", "other.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert [source.path.name for source in find_sources([str(tmp_path)], spool=tmp_path).files] == ["a.txt", "other.json"]
+
+
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path: Path) -> None:
     (tmp_path / "a[1].txt").write_text("x")
     assert len(find_sources([str(tmp_path / "a[1].txt")], spool=tmp_path).files) == 1

@@ -30,7 +30,7 @@ def prepare(
     /,
     *,
     out: Path,
-    config: Annotated[PrepareConfig, Parameter(name="*")] = PrepareConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
+    config: Annotated[PrepareConfig, Parameter(name="*", consume_multiple=True)] = PrepareConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
     dry_run: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -59,7 +59,8 @@ def prepare(
     if json:
         print(json_format.dumps(report.to_json(), ensure_ascii=False))
         return
-    print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  bertwright pretrain {shlex.quote(str(out))} --out runs/a"]))
+    objective = "" if report.nsp_possible else " --objective mlm"
+    print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  bertwright pretrain {shlex.quote(str(out))} --out runs/a{objective}"]))
 
 
 def settings(config: PrepareConfig) -> dict[str, object]:

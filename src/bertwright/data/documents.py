@@ -18,6 +18,7 @@ LONGEST_DOCUMENT = 1 << 22  # characters: a longer document is cut at a paragrap
 PARAGRAPH_LINE = 200  # characters: a line this long was never broken to fit a page, it is a paragraph
 MANY_FILES = 8  # with so many files of prose, a file is taken for a document
 GUESSED_FROM = 2000  # lines of each of the first files
+GUESSED_CHUNKS = 16  # of the reader, where lines have no end
 
 # WikiText's top-level heading; its sub-headings have more of the signs: " = = History = = ".
 _heading = re.compile(r"\s*= (?!=).*(?<!=) =\s*")
@@ -152,7 +153,8 @@ def guess_division(sources: Sources, *, sentences: str, errors: str) -> tuple[Di
         return "file", "one document for each row"
     found: Counter[str] = Counter()
     for source in texts[:MANY_FILES]:
-        found.update(_signs(islice(lines(text_chunks(source, Tally(), errors=errors), Tally()), GUESSED_FROM)))
+        beginning = islice(text_chunks(source, Tally(), errors=errors), GUESSED_CHUNKS)
+        found.update(_signs(islice(lines(beginning, Tally()), GUESSED_FROM)))
     if found["headings"] >= 2 and found["headings"] * 200 >= found["lines"]:
         return "heading", "a document begins at each ` = Title = ` line"
     per_line = found["lines"] >= 2 * found["blocks"] and found["one_sentence"] * 3 >= found["lines"] * 2

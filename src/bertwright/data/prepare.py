@@ -95,14 +95,15 @@ def prepare(inputs: Sequence[str], *, out: Path, config: PrepareConfig | None = 
     """
     config = config or PrepareConfig()
     show = progress or (lambda _: None)
-    with ShardsWriter(Path(out), overwrite=config.overwrite) as writer, tempfile.TemporaryDirectory() as spool:
-        planned = plan(inputs, config, spool=Path(spool))
-        tokenizer, description = _tokenizer(planned, config, show)
-        tokenizer.save(writer.path / "tokenizer")
-        writer.begin(vocab_size=tokenizer.vocab_size, word_start_table=tokenizer.word_start_table)
-        corpus = _Corpus(planned, config, tokenizer)
-        corpus.write(writer, show)
-        writer.close()
+    with ShardsWriter(Path(out), overwrite=config.overwrite) as writer:
+        with tempfile.TemporaryDirectory(dir=writer.path) as spool:
+            planned = plan(inputs, config, spool=Path(spool))
+            tokenizer, description = _tokenizer(planned, config, show)
+            tokenizer.save(writer.path / "tokenizer")
+            writer.begin(vocab_size=tokenizer.vocab_size, word_start_table=tokenizer.word_start_table)
+            corpus = _Corpus(planned, config, tokenizer)
+            corpus.write(writer, show)
+            writer.close()
         show(Progress("report", planned.sources.size, planned.sources.size))
         report = corpus.report(writer, description)
         (writer.path / "corpus.json").write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

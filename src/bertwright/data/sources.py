@@ -14,6 +14,7 @@ FORMATS = {".txt": TEXT, ".md": TEXT, ".rst": TEXT, ".jsonl": JSON_LINES, ".json
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 DATASET_MARKERS = ("dataset_dict.json", "state.json")  # what datasets.save_to_disk writes
 HUB_NAME = re.compile(r"(?:hub:)?(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[\w.-]+))?(?:@(?P<split>[\w.\[\]:%-]+))?")
+PREPARED = "shards.json"  # what a finished folder of shards holds
 SNIFFED = 8192  # bytes
 
 
@@ -98,8 +99,11 @@ def _folder(folder: Path) -> tuple[list[Source], int]:
     if any((folder / marker).is_file() for marker in DATASET_MARKERS):
         return [Source(str(folder), folder, DATASET)], 0
     sources, unknown = [], 0
-    for path in sorted(folder.rglob("*"), key=lambda path: path.parts):
-        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+    found = sorted(folder.rglob("*"), key=lambda path: path.parts)
+    # An earlier preparation's output may lie inside the folder, as after `bertwright prepare . --out shards`.
+    prepared = {path.parent for path in found if path.name == PREPARED}
+    for path in found:
+        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts) or not prepared.isdisjoint(path.parents):
             continue
         if _format_of(path)[0] is None:
             unknown += 1
@@ -123,7 +127,7 @@ def _format_of(path: Path) -> tuple[str | None, str | None]:
 
 def _file(path: Path) -> Source:
     if not path.is_file():
-        raise InputError(f"{path}: is neither a file nor a folder")
+        raise InputError(f"{path}: is neither a file nor a folder; what comes through a pipe is read from standard input: give -")
     kind, compression = _format_of(path)
     try:
         with path.open("rb") as file:

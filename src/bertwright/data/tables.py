@@ -210,7 +210,7 @@ def _dataset(source: Source, tally: Tally, column: str, errors: str) -> Rows:
         import datasets
     except ImportError:
         raise InputError(
-            f"{source.name}: not a file; reading a Hugging Face data set, from a folder or from the hub, needs: pip install 'bertwright[hub]'"
+            f"{source.name}: no such file; reading a Hugging Face data set, from a folder or from the hub, needs: pip install 'bertwright[hub]'"
         ) from None
     try:
         rows = _load_dataset(datasets, source)
@@ -220,9 +220,8 @@ def _dataset(source: Source, tally: Tally, column: str, errors: str) -> Rows:
             place = Place(source.name, "row", number)
             yield place, _cell(row, column, place)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError(
-            f"{source.name}: cannot be read as a Hugging Face data set ({str(error).splitlines()[0]}): is the name or the folder right?"
-        ) from error
+        where = "cannot be read as a Hugging Face data set" if source.path.is_dir() else "no such file or folder, and no data set on the hub either"
+        raise InputError(f"{source.name}: {where} ({str(error).splitlines()[0]}): look at the name") from error
 
 
 def _load_dataset(datasets: Any, source: Source) -> Any:
