@@ -73,7 +73,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     if shards.train.num_tokens == 0:
         problems.append(f"{shards.folder}: the training split is empty: prepare more text, or a smaller --validation_fraction")
     if problems or architecture is None or source is None or trained_for is None:
-        raise InputError(*problems)
+        raise InputError(*dict.fromkeys(problems))
     resolved = _resolve(config, architecture, device)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
