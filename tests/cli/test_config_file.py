@@ -14,13 +14,17 @@ from bertwright.training.config import PretrainConfig
 def resolve(tmp_path: Path, text: str, *words: str, commands: tuple[str, ...] = ("train", "prepare")) -> Any:
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8")
-    app = App(config=ConfigFile(path, commands=commands), default_parameter=Parameter(name_transform=str))
+    file = ConfigFile(path, commands=commands)
+    app = App(config=file, default_parameter=Parameter(name_transform=str))
 
     @app.command
     def train(shards: Path, *, out: Path = Path("out"), config: Annotated[PretrainConfig | None, Parameter(name="*")] = None) -> tuple[Path, PretrainConfig]:
         return out, config or PretrainConfig()
 
-    return app(["train", "shards", *words], exit_on_error=False, print_error=False, result_action="return_value")
+    command, bound, _ = app.parse_args(["train", "shards", *words], exit_on_error=False, print_error=False)
+    if file.problems:
+        raise InputError(*file.problems)
+    return command(*bound.args, **bound.kwargs)
 
 
 def test_values_come_from_the_file_and_the_command_line_wins(tmp_path: Path) -> None:
@@ -30,8 +34,8 @@ def test_values_come_from_the_file_and_the_command_line_wins(tmp_path: Path) -> 
 
 
 def test_hyphens_and_null_are_understood(tmp_path: Path) -> None:
-    _, config = resolve(tmp_path, "learning-rate: 0.5\nmax_minutes: null\neval_steps: epoch\n")
-    assert (config.learning_rate, config.max_minutes, config.eval_steps) == (0.5, None, "epoch")
+    _, config = resolve(tmp_path, "learning-rate: 0.5\nmax_minutes: null\ninit_from: null\nsave_total_limit: null\neval_steps: epoch\n")
+    assert (config.learning_rate, config.max_minutes, config.init_from, config.save_total_limit, config.eval_steps) == (0.5, None, None, 2, "epoch")
 
 
 def test_a_command_reads_its_own_section_and_passes_over_the_others(tmp_path: Path) -> None:

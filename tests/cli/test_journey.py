@@ -239,3 +239,24 @@ def test_of_several_processes_only_the_first_speaks(place: Path, call: Call, mon
     monkeypatch.setattr("bertwright.training.pretrain.pretrain", lambda *_, **__: None)
     monkeypatch.setenv("RANK", "1")
     assert call("pretrain", f"{place}/shards", "--out", f"{place}/never") == (0, "", "")
+
+
+def test_a_config_file_with_four_kinds_of_mistake_gets_a_line_for_each(place: Path, call: Call, tmp_path: Path) -> None:
+    text = "lerning_rate: 1\nseed: many\nmax_steps: 4\nmax_minutes: 3\nmodel: bert-bas\n"
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    code, out, err = call("pretrain", f"{place}/shards", "--out", f"{tmp_path}/run", "--config", f"{tmp_path}/config.yaml")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 4
+    for said in ("did you mean learning_rate?", "seed is 'many'", "max_steps and max_minutes are both given", "did you mean bert-base?"):
+        assert said in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_runs_config_can_be_given_back(place: Path, call: Call, tmp_path: Path) -> None:
+    words = ("pretrain", f"{place}/shards", "--out", f"{tmp_path}/run", "--max_seq_length", "32", "--dry_run")
+    first = call(*words, "--max_steps", "7", "--optimizer", "adamw")
+    assert first[0] == 0
+    (tmp_path / "config.yaml").write_text(first[1], encoding="utf-8")
+    second = call(*words, "--config", f"{tmp_path}/config.yaml")
+    kept, again = ([line for line in found[1].splitlines() if "budget" not in line] for found in (first, second))
+    assert again == kept

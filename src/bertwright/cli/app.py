@@ -1,14 +1,19 @@
 """One table of commands. Nothing heavy is imported before a command runs: `bertwright --help` answers in a fraction of a second."""
 
+import contextlib
+import dataclasses
 import difflib
+import inspect
+import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from bertwright import __version__
 from bertwright.cli.config_file import ConfigFile
+from bertwright.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,24 @@ def usage_problem(error: CycloptsError) -> str:
 def run(tokens: Iterable[str], config: ConfigFile | None = None) -> object:
     """Runs the command that `tokens` names; raises CycloptsError for a wrong command line and BertwrightError from the command itself."""
     words = _standard_input_last(list(tokens))
-    return build_app(config, chosen=words[0] if words else None)(words, exit_on_error=False, print_error=False, result_action="return_value")
+    app = build_app(config, chosen=words[0] if words else None)
+    command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    if config is not None and config.problems:
+        raise InputError(*config.problems, *_further_problems(command, bound))
+    return command(*bound.args, **bound.kwargs)
+
+
+def _further_problems(command: Callable[..., object], bound: inspect.BoundArguments) -> list[str]:
+    """What a dry run of the command, where it has one, finds wrong: a user with four mistakes should hear of four."""
+    for name, value in bound.arguments.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type) and hasattr(value, "dry_run"):
+            bound.arguments[name] = dataclasses.replace(value, dry_run=True)
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    command(*bound.args, **bound.kwargs)
+            except InputError as error:
+                return list(error.problems)
+    return []
 
 
 def _standard_input_last(words: list[str]) -> list[str]:

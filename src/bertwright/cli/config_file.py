@@ -46,17 +46,16 @@ class ConfigFile:
     def __init__(self, path: Path, *, commands: Collection[str]) -> None:
         self.path, self.commands = path, commands
         self.values = _read(path)
+        self.problems: list[str] = []
 
     def __call__(self, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-        """Fills `arguments`; raises InputError with one line for each unknown key and each value of a wrong kind."""
+        """Fills `arguments`; adds to `problems` one line for each unknown key and each value of a wrong kind, so that they can be told with all others."""
         values = self._section(commands)
         names = {name.removeprefix("--").replace("-", "_") for argument in arguments if argument.parse for name in argument.names if name.startswith("--")}
-        problems = [self._unknown(key, names) for key in values if key not in names]
+        self.problems = [self._unknown(key, names) for key in values if key not in names]
         for key, value in values.items():
-            if key in names:
-                problems += self._fill(app, commands, arguments, key, value)
-        if problems:
-            raise InputError(*problems)
+            if key in names and value is not None:  # null leaves the default
+                self.problems += self._fill(app, commands, arguments, key, value)
 
     def _section(self, commands: tuple[str, ...]) -> dict[str, Any]:
         command = commands[-1] if commands else ""
@@ -68,19 +67,18 @@ class ConfigFile:
 
     def _unknown(self, key: str, names: set[str]) -> str:
         near = difflib.get_close_matches(key, sorted(names), n=1, cutoff=0.6)
-        mend = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(names))}"
+        mend = f"did you mean {near[0]}?" if near else "--help lists them"
         return f"{self.path}: {key} is not an option of this command: {mend}"
 
     def _fill(self, app: App, commands: tuple[str, ...], arguments: ArgumentCollection, key: str, value: object) -> list[str]:
         argument, _, _ = arguments.match(f"--{key}")
         if argument.has_tokens:
             return []
-        if value is None:
-            value = "none"
         try:
             Dict({key: value}, source=str(self.path), use_commands_as_keys=False)(app, commands, arguments)
             argument.convert()
         except CycloptsError as error:
+            argument.tokens.clear()
             return [f"{self.path}: {key} is {value!r}: {_reason(error)}"]
         return []
 
