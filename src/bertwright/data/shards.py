@@ -251,7 +251,8 @@ class ShardsWriter:
         self.validation.close()
 
     def commit(self, *, tokenizer_hash: str, options: dict[str, Any]) -> None:
-        """Writes shards.json over everything that stands under `path` and puts the folder in its place."""
+        """Ends both splits, writes shards.json over everything that stands under `path` and puts the folder in its place."""
+        self.close()
         files = {
             path.relative_to(self.path).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
             for path in sorted(self.path.rglob("*"))
