@@ -32,32 +32,34 @@ def backward(made: nn.Module, seed: int) -> None:
     loss.backward()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 class TestOrthogonalisation:
-    def test_a_stack_is_its_matrices_one_by_one(self) -> None:
+    def test_a_stack_is_its_matrices_one_by_one(self, dtype: torch.dtype) -> None:
         matrices = torch.randn(4, 24, 16, generator=torch.Generator().manual_seed(0))
-        together = orthogonalise(matrices)
+        together = orthogonalise(matrices, dtype=dtype)
         for one, matrix in zip(together, matrices, strict=True):
-            torch.testing.assert_close(one, orthogonalise(matrix[None])[0], rtol=0.02, atol=0.01)
+            torch.testing.assert_close(one, orthogonalise(matrix[None], dtype=dtype)[0], rtol=0.02, atol=0.01)
 
     @pytest.mark.parametrize("shape", [(16, 16), (8, 32), (32, 8)])
-    def test_singular_values_come_near_1(self, shape: tuple[int, int]) -> None:
+    def test_singular_values_come_near_1(self, shape: tuple[int, int], dtype: torch.dtype) -> None:
         matrices = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-4, 1e-2, 1.0, 1e2, 1e4])[:, None, None]
-        values = torch.linalg.svdvals(orthogonalise(matrices).float())
+        values = torch.linalg.svdvals(orthogonalise(matrices, dtype=dtype).float())
         # The quintic's coefficients trade exactness for speed: values settle between 0.7 and 1.2 (Jordan et al. 2024). The smallest of a square lag behind.
         assert values.max() < 1.25
         assert values.median() > 0.65
         assert values.mean() == pytest.approx(0.95, abs=0.15)
 
-    def test_directions_stay(self) -> None:
+    def test_directions_stay(self, dtype: torch.dtype) -> None:
         matrix = torch.randn(1, 12, 20, generator=torch.Generator().manual_seed(0))
         left, _, right = torch.linalg.svd(matrix[0], full_matrices=False)
-        assert nn.functional.cosine_similarity(orthogonalise(matrix)[0].float().flatten(), (left @ right).flatten(), dim=0) > 0.95
+        found = orthogonalise(matrix, dtype=dtype)[0].float()
+        assert nn.functional.cosine_similarity(found.flatten(), (left @ right).flatten(), dim=0) > 0.95
 
 
 class TestMuon:
     def test_the_update_follows_the_momentum_at_the_stated_scale(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # Without the orthogonalisation, whose bfloat16 would hide small mistakes.
-        monkeypatch.setattr(optimizers_module, "orthogonalise", lambda matrices: matrices)
+        # Without the orthogonalisation, which would hide small mistakes.
+        monkeypatch.setattr(optimizers_module, "orthogonalise", lambda matrices, dtype: matrices)
         parameters = FlatParameters(made := model(), dtype=torch.float32, optimizer="muon")
         optimizers = optimizers_of(parameters, weight_decay=0.0)
         momentum, rate = {}, optimizers.muon_learning_rate * 0.5

@@ -15,9 +15,9 @@ MOMENTUM = 0.95
 SCALE = 0.2
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
-    """Near-orthogonal factors of [count, rows, columns], in bfloat16: singular values drawn towards 1."""
-    x = matrices.bfloat16()
+def orthogonalise(matrices: Tensor, *, dtype: torch.dtype) -> Tensor:
+    """Near-orthogonal factors of [count, rows, columns], computed in `dtype`: singular values drawn towards 1."""
+    x = matrices.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -35,13 +35,15 @@ class Muon:
     def __init__(self, parameters: FlatParameters, spans: list[tuple[torch.Size, int, int]], *, weight_decay: float) -> None:
         self.master, self.grad, self.weight_decay = parameters.master, parameters.grad, weight_decay
         self.spans = spans
+        # Half precision is enough for a direction, but only where the hardware is fast at it and the run is not to be exact.
+        self.dtype = torch.bfloat16 if parameters.dtype == torch.bfloat16 else torch.float32
         self.momentum = [torch.zeros_like(self.master[start:stop]) for _, start, stop in spans]
 
     def step(self, learning_rate: float) -> None:
         for (shape, start, stop), momentum in zip(self.spans, self.momentum, strict=True):
             weights, grad = self.master[start:stop], self.grad[start:stop]
             momentum.lerp_(grad, 1 - MOMENTUM)
-            update = orthogonalise(torch.lerp(grad, momentum, MOMENTUM).view(-1, *shape))
+            update = orthogonalise(torch.lerp(grad, momentum, MOMENTUM).view(-1, *shape), dtype=self.dtype)
             weights.mul_(1 - learning_rate * self.weight_decay)
             weights.view(-1, *shape).add_(update, alpha=-learning_rate * SCALE * max(shape) ** 0.5)
 
