@@ -20,10 +20,11 @@ import json, resource, sys, time
 from pathlib import Path
 from bertwright.data.prepare import PrepareConfig, prepare
 text, tokenizer, out = sys.argv[1:]
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 report = prepare([text], out=Path(out), config=PrepareConfig(tokenizer=tokenizer, overwrite=True))
-seconds = time.perf_counter() - start
-print(json.dumps({"seconds": seconds, "tokens": report.tokens + report.validation_tokens, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "cpu": cpu, "tokens": report.tokens + report.validation_tokens, "peak": peak * 1024}))
 """
 
 BARE = """
@@ -31,14 +32,15 @@ import itertools, json, resource, sys, time
 from bertwright.text.tokenizer import Tokenizer
 text, tokenizer, out = sys.argv[1:]
 backend = Tokenizer.load(tokenizer).backend
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 tokens = 0
 with open(text, encoding="utf-8") as file:
     lines = (json.loads(line)["text"] for line in file) if text.endswith(".jsonl") else (line.strip() for line in file)
     while batch := list(itertools.islice(lines, 1000)):
         tokens += sum(map(len, backend.encode_batch(batch, add_special_tokens=False)))
-seconds = time.perf_counter() - start
-print(json.dumps({"seconds": seconds, "tokens": tokens, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "cpu": cpu, "tokens": tokens, "peak": peak * 1024}))
 """
 
 
@@ -108,7 +110,9 @@ def _show(runs: dict[str, list[dict[str, float]]], *, size: int, label: str) -> 
         rates[name] = statistics.median(size / result["seconds"] / 1e6 for result in results)
         spread = sorted(size / result["seconds"] / 1e6 for result in results)
         peak = max(result["peak"] for result in results) / 1e6
-        print(f"  {name:<13} {rates[name]:6.2f} MB/s ({spread[0]:.2f} to {spread[-1]:.2f}), peak memory {peak:,.0f} MB, {results[0]['tokens']:,.0f} tokens")
+        cpu = statistics.median(result["cpu"] for result in results)
+        used = f"{cpu:.1f} s of CPU, peak memory {peak:,.0f} MB"
+        print(f"  {name:<13} {rates[name]:6.2f} MB/s ({spread[0]:.2f} to {spread[-1]:.2f}), {used}, {results[0]['tokens']:,.0f} tokens")
     print(f"  prepare / encode_batch = {rates['prepare'] / rates['encode_batch']:.2f}")
 
 
