@@ -1,0 +1,201 @@
+"""Training as a whole: it learns, stops where its budget ends, copes with small and odd corpora, and leaves a checkpoint that transformers loads."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from bertwright.checkpoints.huggingface import load_model
+from bertwright.data.shards import TokenShards
+from bertwright.errors import NonFiniteError
+from bertwright.objectives import OBJECTIVES
+from bertwright.training import loop
+from bertwright.training.config import PretrainConfig
+from bertwright.training.events import Event
+from bertwright.training.pretrain import pretrain
+
+Write = Callable[..., TokenShards]
+Made = Callable[..., list[list[list[int]]]]
+
+
+@pytest.fixture
+def config(tiny_config_json: Callable[..., str]) -> PretrainConfig:
+    return PretrainConfig(model=tiny_config_json(), max_steps=4, batch_size=8, max_seq_length=24, bf16=False, logging_steps=1)
+
+
+def rows(run: Path, kind: str) -> list[dict[str, Any]]:
+    return [row for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if row["kind"] == kind]
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_tiny_model_overfits_ten_sentences(
+    objective: str, optimizer: str, tmp_path: Path, write_token_shards: Write, documents: Made, tiny_config_json: Callable[..., str]
+) -> None:
+    text = documents(5, seed=3, sentences=(2, 3), words=(4, 6))
+    assert sum(map(len, text)) == 10
+    shards = write_token_shards(tmp_path / "shards", train=text, validation=text)
+    wide = tiny_config_json(hidden_size=48, intermediate_size=96)
+    config = PretrainConfig(
+        model=wide, objective=objective, optimizer=optimizer, max_steps=250, batch_size=16, max_seq_length=24, learning_rate=5e-3, weight_decay=0.0, bf16=False
+    )
+    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, eval_steps=250, save_steps=250))
+    losses = [row["mlm_loss"] for row in rows(tmp_path / "run", "train")]
+    assert losses[0] > 3.0
+    assert sum(losses[-5:]) / 5 < 1.0, losses[-5:]
+    if objective == "mlm+nsp":
+        # With five documents a random second may well be what follows in kind, but not in its words.
+        assert sum(row["nsp_loss"] for row in rows(tmp_path / "run", "train")[-5:]) / 5 < 0.35
+    assert result.metrics["eval_mlm_accuracy"] > 0.7
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_checkpoint_loads_in_transformers_with_the_same_logits(objective: str, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    import transformers
+
+    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, objective=objective, hidden_dropout_prob=0.1))
+    kind = transformers.BertForPreTraining if objective == "mlm+nsp" else transformers.BertForMaskedLM
+    theirs, info = kind.from_pretrained(result.checkpoint, output_loading_info=True)
+    assert not any(info.values()), info
+    ours = load_model(result.checkpoint).model
+    ids = torch.randint(5, 53, (3, 20), generator=torch.Generator().manual_seed(0))
+    mask, types = torch.tensor([[1] * 20, [1] * 11 + [0] * 9, [1] * 20]), torch.tensor([[0] * 8 + [1] * 12] * 3)
+    with torch.no_grad():
+        expected, found = theirs.eval()(ids, attention_mask=mask, token_type_ids=types), ours(ids, mask, types)
+    logits = expected.prediction_logits if objective == "mlm+nsp" else expected.logits
+    real = mask.bool()
+    torch.testing.assert_close(found.prediction_logits[real], logits[real], rtol=0.0, atol=1e-5 * max(1.0, logits.abs().max().item()))
+    if objective == "mlm+nsp":
+        torch.testing.assert_close(found.seq_relationship_logits, expected.seq_relationship_logits, rtol=0.0, atol=1e-5)
+    assert json.loads((result.checkpoint / "config.json").read_text())["hidden_dropout_prob"] == 0.1
+
+
+BUDGETS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any], int], bool]]] = {
+    "steps": ({"max_steps": 3}, lambda row, size: row["step"] == 3),
+    "tokens": ({"max_tokens": 700}, lambda row, size: row["tokens"] >= 700 > row["tokens"] - 8 * 24),
+    "epochs": ({"num_train_epochs": 2.0}, lambda row, size: 2 * size <= row["samples"] < 2 * size + 8),
+    "half an epoch": ({"num_train_epochs": 0.5}, lambda row, size: size / 2 <= row["samples"] < size / 2 + 8),
+    "an epoch and a half": ({"num_train_epochs": 1.5}, lambda row, size: 1.5 * size <= row["samples"] < 1.5 * size + 8),
+    "minutes": ({"max_minutes": 0.01}, lambda row, size: row["seconds"] >= 0.6),
+}
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_run_ends_where_its_budget_does_and_then_measures_and_saves(name: str, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    changes, reached = BUDGETS[name]
+    seen: list[Event] = []
+    config = dataclasses.replace(config, **{"max_steps": None, "objective": "mlm", **changes})
+    result = pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(seen.append,))
+    last = rows(tmp_path / "run", "train")[-1]
+    plan = next(event for event in seen if event.kind == "plan")
+    if name != "minutes":
+        assert reached(last, int(plan.values["samples_per_epoch"])), last
+    assert rows(tmp_path / "run", "evaluate")[-1]["step"] == last["step"], "the final weights are not measured"
+    assert (tmp_path / "run" / "latest").read_text().strip() == f"step-{last['step']:06d}"
+    assert result.metrics["eval_mlm_loss"] == rows(tmp_path / "run", "evaluate")[-1]["eval_mlm_loss"]
+    assert last["learning_rate"] < config_rate(seen)
+    again: list[Event] = []
+    pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(again.append,))
+    assert any("already finished" in str(event.values.get("text")) for event in again), "the checkpoint does not know that the budget is used up"
+
+
+def config_rate(seen: list[Event]) -> float:
+    return max(float(event.values["learning_rate"]) for event in seen if event.kind == "train")
+
+
+def test_minutes_that_an_evaluation_uses_up_end_with_a_measured_and_saved_model(
+    tmp_path: Path, shards: TokenShards, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time passes only in the evaluation here: the budget ends inside it, and not in a step."""
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    seen: list[Event] = []
+
+    def slow_evaluation(event: Event) -> None:
+        seen.append(event)
+        now[0] += {"train": 1.0, "evaluate": 40.0}.get(event.kind, 0.0)
+
+    config = dataclasses.replace(config, max_steps=None, max_minutes=1.0, eval_steps=10, save_steps=10)
+    pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(slow_evaluation,))
+    steps = [event.step for event in seen if event.kind == "evaluate"]
+    assert steps == sorted(set(steps)), "one and the same model is measured twice"
+    assert steps[-1] == max(event.step for event in seen if event.kind == "train")
+    notes: list[str] = []
+    pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(lambda event: notes.append(str(event.values.get("text"))),))
+    assert any("already finished" in note for note in notes)
+
+
+@pytest.mark.parametrize("length", [8, 9, 23, 64])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_odd_lengths_ragged_passes_and_batches_beyond_the_corpus_train(
+    objective: str, length: int, tmp_path: Path, write_token_shards: Write, documents: Made, config: PretrainConfig
+) -> None:
+    shards = write_token_shards(tmp_path / "shards", train=documents(4, seed=5), validation=documents(2, seed=6))
+    config = dataclasses.replace(config, objective=objective, max_seq_length=length, batch_size=101, micro_batch_size=33, max_steps=2)
+    result = pretrain(shards.folder, out=tmp_path / "run", config=config)
+    assert rows(tmp_path / "run", "train")[-1]["samples"] == 202
+    assert result.metrics["eval_loss"] > 0
+
+
+def test_one_held_out_document_trains_with_pairs_and_says_what_is_measured(
+    tmp_path: Path, write_token_shards: Write, documents: Made, config: PretrainConfig
+) -> None:
+    shards = write_token_shards(tmp_path / "shards", train=documents(9, seed=5), validation=documents(1, seed=6))
+    seen: list[Event] = []
+    result = pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(seen.append,))
+    assert any("only mlm is measured" in str(event.values.get("text")) for event in seen if event.kind == "note")
+    assert result.metrics["eval_mlm_loss"] == result.metrics["eval_loss"]
+    assert "eval_nsp_loss" not in result.metrics
+    assert "nsp_loss" in rows(tmp_path / "run", "train")[0]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_without_held_out_text_it_trains_and_says_so(
+    objective: str, tmp_path: Path, write_token_shards: Write, documents: Made, config: PretrainConfig
+) -> None:
+    shards = write_token_shards(tmp_path / "shards", train=documents(9, seed=5))
+    seen: list[Event] = []
+    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, objective=objective), observers=(seen.append,))
+    assert any("without evaluation" in str(event.values.get("text")) for event in seen if event.kind == "note")
+    assert result.checkpoint.name == "step-000004"
+    assert rows(tmp_path / "run", "evaluate") == []
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    seen: list[Event] = []
+    pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, dry_run=True), observers=(seen.append,))
+    assert [event.kind for event in seen] == ["plan"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_resolved_config_is_written_and_gives_the_same_run(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    pretrain(shards.folder, out=tmp_path / "first", config=config)
+    written = yaml.safe_load((tmp_path / "first" / "config.yaml").read_text())
+    keys = {field.name for field in dataclasses.fields(PretrainConfig)}
+    assert keys <= set(written)
+    again = PretrainConfig(**{key: value for key, value in written.items() if key in keys})
+    assert None not in (again.learning_rate, again.muon_learning_rate, again.batch_size, again.micro_batch_size, again.start, again.bf16)
+    pretrain(shards.folder, out=tmp_path / "second", config=again)
+    assert [row["loss"] for row in rows(tmp_path / "first", "train")] == [row["loss"] for row in rows(tmp_path / "second", "train")]
+
+
+def test_a_checkpoints_weights_can_be_begun_with(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    first = pretrain(shards.folder, out=tmp_path / "first", config=dataclasses.replace(config, objective="mlm", learning_rate=1e-2, max_steps=20))
+    seen: list[Event] = []
+    onward = dataclasses.replace(config, init_from=str(tmp_path / "first"), learning_rate=1e-9, muon_learning_rate=1e-9, weight_decay=0.0)
+    second = pretrain(shards.folder, out=tmp_path / "second", config=onward, observers=(seen.append,))
+    assert any("pooler" in str(event.values.get("text")) and "nsp" in str(event.values.get("text")) for event in seen if event.kind == "note")
+    before, after = load_model(first.checkpoint).model.state_dict(), load_model(second.checkpoint).model.state_dict()
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, rtol=0.0, atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoints(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    config = dataclasses.replace(config, max_steps=50, learning_rate=1e30, optimizer="adamw", warmup_steps=0.0, save_steps=1, eval_steps=50, max_grad_norm=0.0)
+    with pytest.raises(NonFiniteError, match=r"step \d+: not finite .* samples \d+ to \d+"):
+        pretrain(shards.folder, out=tmp_path / "run", config=config)
