@@ -37,6 +37,8 @@ def find_checkpoint(name: str) -> Resolved:
     if (path / "checkpoints").is_dir():
         return _of_run(path)
     if path.is_dir():
+        if runs := [entry for entry in sorted(path.iterdir()) if (entry / "checkpoints").is_dir()]:
+            raise CheckpointError(f"{path} is no run folder, but {' and '.join(str(run) for run in runs[:3])} in it: give that")
         held = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
         raise CheckpointError(f"{path} is neither a run folder nor a checkpoint (no config.json in it, but {held}): give a folder that training wrote")
     if path.exists():

@@ -31,7 +31,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         "optimizer": rate,
         "start": config.start or f"weights of {config.init_from}",
         "device": device.describe(),
-        "budget": f"{plan.budget.amount / 60:g} minutes" if plan.budget.unit == "seconds" else f"{plan.budget.amount:g} {plan.budget.unit}",
+        "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else _counted(plan.budget.amount, plan.budget.unit),
         "steps": max(1, round(tokens / step_tokens)),
         "epochs": tokens / max(1, plan.source.size(0) * config.max_seq_length),
         "memory_bytes": bytes_needed(
@@ -51,3 +51,7 @@ def _tokens_per_second(plan: Plan, device: Device) -> float:
     operations = operations_per_token(plan.architecture, length=plan.config.max_seq_length, scored=plan.config.mlm_probability)
     rate = matrix_rate(device, hidden_size=plan.architecture.encoder.block.hidden_size)
     return EFFICIENCY * rate * device.world_size / operations
+
+
+def _counted(amount: float, unit: str) -> str:
+    return f"{amount:g} {unit.removesuffix('s') if amount == 1 else unit}"

@@ -58,7 +58,8 @@ class Device:
             dist.barrier()
 
     def describe(self) -> str:
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
         several = f", {self.world_size} processes" if self.world_size > 1 else ""
         return f"{name}, {str(self.dtype).removeprefix('torch.')}{several}"
 

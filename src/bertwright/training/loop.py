@@ -81,7 +81,7 @@ class Loop:
                 seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
                 progress = Progress(before.step + 1, before.samples + (config.batch_size or 1), before.tokens + result.tokens, seconds)
                 state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
-                if last or logging.due(before, progress, self.budget, self.stream):
+                if last or progress.step == 1 or logging.due(before, progress, self.budget, self.stream):
                     self._log(progress, result, factor, elapsed=time.monotonic() - began)
                 best = False
                 if last or rhythm.due(before, progress, self.budget, self.stream):

@@ -42,13 +42,9 @@ class Plan:
     budget: Budget
     evaluations: int
 
-    def facts(self) -> dict[str, Any]:
-        """What config.yaml holds: every key, and the shards it is bound to."""
-        found = self.config.as_dict()
-        found["shards"] = str(self.shards.folder)
-        found["tokenizer_hash"] = self.shards.tokenizer_hash
-        found["train_tokens"] = self.shards.train.num_tokens
-        return found
+    def data(self) -> dict[str, Any]:
+        """What identifies the text that a run is bound to."""
+        return {"tokenizer_hash": self.shards.tokenizer_hash, "train_tokens": self.shards.train.num_tokens, "train_documents": self.shards.train.num_documents}
 
 
 def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Plan:

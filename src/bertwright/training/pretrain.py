@@ -1,6 +1,7 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.signals import caught_signals
-from bertwright.training.state import TrainState, read_checkpoint, write_checkpoint
+from bertwright.training.state import TrainState, read_checkpoint, read_data, write_checkpoint
 from bertwright.training.step import Updater
 
 
@@ -42,6 +43,8 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
     config = config or PretrainConfig()
     out = Path(out)
     opened = _open(shards, config)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: give the name of a run folder with --out")
     with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
         plan = make_plan(opened, config, device)
         if device.leads:
@@ -86,7 +89,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         def save(state: TrainState, best: bool) -> None:
             if device.leads:
                 step = state.progress.step
-                write = partial(write_checkpoint, model=model, updater=updater, state=state, tokenizer=tokenizer, config=kept)
+                write = partial(write_checkpoint, model=model, updater=updater, state=state, tokenizer=tokenizer, config=kept, data=plan.data())
                 folder = run.save(step, write, best=best, keep=config.save_total_limit)
                 tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
             device.wait()
@@ -122,7 +125,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
 
 def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | None, notes: list[str], tell: Any) -> None:
     if checkpoint is None or not (run.path / "config.yaml").exists():
-        write_text_atomic(run.path / "config.yaml", yaml.safe_dump(plan.facts(), sort_keys=False, allow_unicode=True))
+        write_text_atomic(run.path / "config.yaml", yaml.safe_dump(plan.config.as_dict(), sort_keys=False, allow_unicode=True))
     run.cut_metrics(state.progress.step)
     if checkpoint is not None:
         finished = state.progress.fraction(plan.budget) >= 1
@@ -187,19 +190,19 @@ def _resume_point(plan: Plan, run: RunFolder, notes: list[str]) -> Path | None:
             raise InputError(f"resume_from_checkpoint {wanted} is no checkpoint of {run.path}: give one, or begin a new run with its weights by --init_from")
         verify(checkpoint, hashes=True)
     if checkpoint is not None:
-        _check_unchanged(plan, run)
+        _check_unchanged(plan, run, checkpoint)
     return checkpoint
 
 
-def _check_unchanged(plan: Plan, run: RunFolder) -> None:
-    try:
-        before = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
-    except OSError:
-        return
-    now = plan.facts()
-    changed = [key for key in now if key not in FREE_ON_RESUME and key != "shards" and before.get(key) != now[key]]
+def _check_unchanged(plan: Plan, run: RunFolder, checkpoint: Path) -> None:
+    """Raises InputError that names every key, and the text, that is not what the run was begun with."""
+    before: dict[str, Any] = read_data(checkpoint)
+    with suppress(FileNotFoundError):  # without it, the text is all that can be compared
+        before |= yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
+    now = {**plan.config.as_dict(), **plan.data()}
+    changed = [key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]]
     if changed:
-        lines = [f"{key} was {before.get(key)} and is now {now[key]}" for key in changed]
+        lines = [f"{key} was {before[key]} and is now {now[key]}" for key in changed]
         raise InputError(*(f"{run.path} is a run of another config: {line}: set it back, or take another --out" for line in lines))
 
 

@@ -32,10 +32,13 @@ class TrainState:
         return {"progress": dataclasses.asdict(self.progress), "best_loss": best, "metrics": self.metrics, "loss_scale": [updater.scale, updater.good_steps]}
 
 
-def write_checkpoint(folder: Path, *, model: Model, updater: Updater, state: TrainState, tokenizer: Tokenizer, config: Config | None) -> None:
+def write_checkpoint(
+    folder: Path, *, model: Model, updater: Updater, state: TrainState, tokenizer: Tokenizer, config: Config | None, data: dict[str, Any]
+) -> None:
     """Fills a folder: a complete Hugging Face checkpoint in float32, and beside it what a resume needs.
 
-    config: the config.json of the checkpoint that the run began with, whose other keys are kept.
+    config: the config.json of the checkpoint that the run began with, whose other keys are kept; data: what identifies
+    the text.
     """
     whole = empty_model(model.architecture, model.head_specs)
     whole.load_state_dict(updater.parameters.state(), assign=True)
@@ -44,16 +47,12 @@ def write_checkpoint(folder: Path, *, model: Model, updater: Updater, state: Tra
     training = folder / "training"
     training.mkdir()
     write_tensors(training / "optimizer.safetensors", updater.optimizers.state())
-    (training / "state.json").write_text(json.dumps(state.to_json(updater), indent=2) + "\n", encoding="utf-8")
+    (training / "state.json").write_text(json.dumps({**state.to_json(updater), "data": data}, indent=2) + "\n", encoding="utf-8")
 
 
 def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     """Puts a checkpoint's weights and optimizer back, in place. Raises CheckpointError when it is not one of a training."""
-    try:
-        optimizer = read_tensors(folder / "training" / "optimizer.safetensors")
-        saved = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} cannot be resumed from ({error}): give a checkpoint that training wrote") from None
+    saved, optimizer = _read_state(folder), read_tensors(folder / "training" / "optimizer.safetensors")
     weights = load_model(folder).model.state_dict()
     with torch.no_grad():
         for name, master in updater.parameters.state().items():
@@ -63,3 +62,15 @@ def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     updater.scale, updater.good_steps = saved["loss_scale"]
     best = float("inf") if saved["best_loss"] is None else saved["best_loss"]
     return TrainState(Progress(**saved["progress"]), best, saved["metrics"])
+
+
+def read_data(folder: Path) -> dict[str, Any]:
+    """What identifies the text that a checkpoint was trained on. Raises CheckpointError when it is not one of a training."""
+    return dict(_read_state(folder)["data"])
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "training" / "state.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} cannot be resumed from ({error}): give a checkpoint that training wrote") from None
