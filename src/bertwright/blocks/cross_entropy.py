@@ -1,5 +1,6 @@
 """A linear layer and its cross-entropy in one, chunk by chunk, so that the logits of all rows are never held at once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,5 +48,5 @@ class LinearCrossEntropy(torch.autograd.Function):
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
     """hidden [rows, size], weight [classes, size], bias [classes], labels [rows] -> the summed loss, float32, []."""
-    out: Tensor = LinearCrossEntropy.apply(hidden, weight, bias, labels)
-    return out
+    apply: Callable[..., Tensor] = LinearCrossEntropy.apply
+    return apply(hidden, weight, bias, labels)

@@ -15,6 +15,9 @@ from bertwright.blocks.short_attention import short_attention, suits
 class Layout(Protocol):
     """What a model asks of the rows it is given."""
 
+    def to(self, device: torch.device) -> "Layout":
+        """The same layout on another device."""
+
     def positions(self, input_ids: Tensor) -> Tensor | None:
         """Place of each token in its own sequence, [batch, length]; None where every row simply counts from 0."""
 

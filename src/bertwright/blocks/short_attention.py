@@ -4,6 +4,7 @@ At the lengths a small BERT trains at, keeping the probabilities and multiplying
 times faster than the fused kernel, whose backward pass computes them again block by block.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,8 +43,8 @@ class ShortAttention(torch.autograd.Function):
 
 def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
     """[batch, heads, length, head_size] three times -> the same shape. `allowed`: bool, true where attention may go."""
-    out: Tensor = ShortAttention.apply(query, key, value, allowed)
-    return out
+    apply: Callable[..., Tensor] = ShortAttention.apply
+    return apply(query, key, value, allowed)
 
 
 def suits(query: Tensor, *, dropout: float) -> bool:

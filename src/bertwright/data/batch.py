@@ -57,4 +57,5 @@ def layout_of(samples: Samples, length: int) -> Layout:
 
 def shown_length(samples: Samples) -> int:
     """The length rows are cut to: the longest, rounded up, never beyond what they have."""
-    return min(samples.ids.shape[1], -(-int(samples.lengths.max()) // LENGTH_STEP) * LENGTH_STEP)
+    longest = int(samples.lengths.max())
+    return min(int(samples.ids.shape[1]), -(-longest // LENGTH_STEP) * LENGTH_STEP)

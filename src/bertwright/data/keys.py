@@ -35,12 +35,14 @@ def draw(keys: Any, places: Any, purpose: int) -> KeyArray:
 
 def uniform(keys: Any, places: Any, purpose: int) -> NDArray[np.float64]:
     """Draws in [0, 1) with 53 bits."""
-    return (draw(keys, places, purpose) >> np.uint64(11)) * 2.0**-53
+    values: NDArray[np.float64] = (draw(keys, places, purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return values
 
 
 def below(limits: Any, keys: Any, places: Any, purpose: int) -> NDArray[np.int64]:
     """Integer draws in [0, limit); `limits` below 2**52 broadcast with keys and places."""
-    return (uniform(keys, places, purpose) * limits).astype(np.int64)
+    values: NDArray[np.int64] = (uniform(keys, places, purpose) * limits).astype(np.int64)
+    return values
 
 
 def permutation(size: int, key: Any) -> NDArray[np.int64]:
