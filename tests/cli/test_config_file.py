@@ -33,6 +33,11 @@ def test_values_come_from_the_file_and_the_command_line_wins(tmp_path: Path) -> 
     assert (config.learning_rate, config.max_steps, config.bf16) == (1e-3, 9, False)
 
 
+def test_a_budget_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    _, config = resolve(tmp_path, "num_train_epochs: 3\nmax_minutes: 4\nseed: 5\n", "--max_steps", "9")
+    assert (config.max_steps, config.num_train_epochs, config.max_minutes, config.seed) == (9, None, None, 5)
+
+
 def test_hyphens_and_null_are_understood(tmp_path: Path) -> None:
     _, config = resolve(tmp_path, "learning-rate: 0.5\nmax_minutes: null\ninit_from: null\nsave_total_limit: null\neval_steps: epoch\n")
     assert (config.learning_rate, config.max_minutes, config.init_from, config.save_total_limit, config.eval_steps) == (0.5, None, None, 2, "epoch")

@@ -104,9 +104,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_architecture(path: Path) -> Architecture:
-    """The architecture that a config.json, or the one in a folder, describes. Raises CheckpointError with one line for each thing wrong in it."""
-    return _understand(read_config(path), path / "config.json" if path.is_dir() else path)[1]
+def read_architecture(path: Path, *, vocab_size: int | None = None) -> Architecture:
+    """The architecture that a config.json, or the one in a folder, describes; `vocab_size` where it names none.
+
+    Raises CheckpointError with one line for each thing wrong in it.
+    """
+    config = read_config(path)
+    if vocab_size is not None:
+        config.setdefault("vocab_size", vocab_size)
+    return _understand(config, path / "config.json" if path.is_dir() else path)[1]
 
 
 class _Uninitialised(TorchFunctionMode):

@@ -10,6 +10,7 @@ from cyclopts import App, ArgumentCollection, CycloptsError
 from cyclopts.config import Dict
 
 from bertwright.errors import InputError
+from bertwright.training.config import BUDGETS
 
 
 def take_config_option(tokens: list[str]) -> tuple[list[str], Path | None]:
@@ -53,7 +54,10 @@ class ConfigFile:
         values = self._section(commands)
         names = {name.removeprefix("--").replace("-", "_") for argument in arguments if argument.parse for name in argument.names if name.startswith("--")}
         self.problems = [self._unknown(key, names) for key in values if key not in names]
+        given = {name for name in BUDGETS if name in names and arguments.match(f"--{name}")[0].has_tokens}
         for key, value in values.items():
+            if given and key in BUDGETS:  # a run has one budget: the command line's takes the place of the file's
+                continue
             if key in names and value is not None:  # null leaves the default
                 self.problems += self._fill(app, commands, arguments, key, value)
 

@@ -91,7 +91,7 @@ def _architecture(shards: TokenShards, tokenizer: Tokenizer, config: PretrainCon
     if config.init_from:
         found = read_architecture(find_checkpoint(config.init_from).folder)
     elif config.model.endswith(".json"):
-        found = read_architecture(Path(config.model))
+        found = read_architecture(Path(config.model), vocab_size=shards.vocab_size)
     else:
         found = preset(config.model, vocab_size=shards.vocab_size)
     found = dataclasses.replace(found, pad_id=tokenizer.pad_id)
@@ -109,7 +109,7 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
         name, mend = (
             (config.init_from, "prepare the text again with --tokenizer " + str(config.init_from) + ", or leave --init_from out")
             if config.init_from
-            else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it")
+            else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it, or take it out")
         )
         found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
     elif config.init_from:
