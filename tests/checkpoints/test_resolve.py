@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from bertwright.checkpoints import resolve
 from bertwright.checkpoints.resolve import find_checkpoint, resolve_checkpoint
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.errors import CheckpointError
@@ -62,7 +61,7 @@ def test_a_hub_name_is_fetched_without_the_weights_in_two_forms(tmp_path: Path, 
         asked.append(allow_patterns)
         return str(tmp_path)
 
-    monkeypatch.setattr(resolve, "snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     assert "from the Hugging Face hub" in find_checkpoint("someone/bert-x").said
     assert ["pytorch_model*.bin" in patterns for patterns in asked] == [False, True]
     (tmp_path / "model.safetensors").write_text("")
@@ -75,6 +74,6 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch)
     def fetch(name: str, **options: object) -> str:
         raise LocalEntryNotFoundError("no connection\nand more")
 
-    monkeypatch.setattr(resolve, "snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     with pytest.raises(CheckpointError, match=r"there is no folder someone/x, .*\(no connection\): check the name or the network"):
         find_checkpoint("someone/x")

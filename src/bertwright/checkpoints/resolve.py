@@ -4,9 +4,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.errors import CheckpointError
 
@@ -58,6 +55,10 @@ def _of_run(path: Path) -> Resolved:
 
 
 def _of_hub(name: str) -> Resolved:
+    # Imported only for a name of the hub: it takes a quarter of a second that every start would pay.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         folder = Path(snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=["*/*"]))
         if not any(folder.glob("*.safetensors")):
