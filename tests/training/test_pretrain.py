@@ -125,9 +125,9 @@ def test_minutes_that_an_evaluation_uses_up_end_with_a_measured_and_saved_model(
     steps = [event.step for event in seen if event.kind == "evaluate"]
     assert steps == sorted(set(steps)), "one and the same model is measured twice"
     assert steps[-1] == max(event.step for event in seen if event.kind == "train")
-    notes: list[str] = []
-    pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(lambda event: notes.append(str(event.values.get("text"))),))
-    assert any("already finished" in note for note in notes)
+    seen.clear()
+    pretrain(shards.folder, out=tmp_path / "run", config=config, observers=(slow_evaluation,))
+    assert any("already finished" in str(event.values.get("text")) for event in seen)
 
 
 @pytest.mark.parametrize("length", [8, 9, 23, 64])
