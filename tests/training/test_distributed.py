@@ -92,7 +92,7 @@ def assert_same(one: Path, two: Path, objective: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopped_under_torchrun_it_saves_and_goes_on(number: int, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+def test_stopped_under_torchrun_a_run_saves(number: int, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     config = dataclasses.replace(config, max_steps=100_000, save_steps=100_000, eval_steps=100_000, bf16=None)
     process = torchrun(tmp_path / "two", shards, {"run": config})
     run = tmp_path / "two" / "run"

@@ -41,10 +41,10 @@ def held_out_text(objective: Objective, split: Split, vocabulary: Vocabulary, *,
                 return HeldOut(tried, stream, note)
             problem = "it has nothing to predict"
         except InputError as error:
-            problem = str(error)
+            problem = str(error).partition(":")[0]  # what is wrong; its mend is one for text to train on
         if tried.simpler is None:
             return None
-        note = note or f"the held-out text cannot serve the whole objective, so only {', '.join(tried.simpler.terms)} is measured on it ({problem})"
+        note = note or f"the held-out text cannot serve the whole objective ({problem}): only {', '.join(tried.simpler.terms)} is measured on it"
         tried = tried.simpler
 
 
