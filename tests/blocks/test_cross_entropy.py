@@ -55,3 +55,15 @@ def test_no_rows_are_no_loss_and_no_gradient() -> None:
     loss = linear_cross_entropy(hidden, weight, bias, labels)
     assert loss.item() == 0
     assert all(not gradient.any() for gradient in torch.autograd.grad(loss, (hidden, weight, bias)))
+
+
+def test_float16_keeps_gradients_of_words_too_rare_for_it() -> None:
+    hidden, weight, _, labels = inputs(torch.float16)
+    bias = torch.zeros(CLASSES)
+    bias[7] = -17.0  # a probability of some 1e-9, where float16 ends at 6e-8
+    labels = torch.where(labels == 7, 8, labels)
+    full = weight.detach().float().requires_grad_()
+    (found,) = torch.autograd.grad(linear_cross_entropy(hidden, full, bias, labels), full)
+    (expected,) = torch.autograd.grad(F.cross_entropy(F.linear(hidden.float(), full, bias), labels, reduction="sum"), full)
+    assert expected[7].abs().max() < 6e-8 * ROWS
+    torch.testing.assert_close(found[7], expected[7], rtol=0.2, atol=1e-9)

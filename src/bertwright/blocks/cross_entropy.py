@@ -9,6 +9,8 @@ from torch import Tensor
 # Logits of one chunk: 4 Mi float32 values are 16 MiB, about a processor's last-level cache; at least 128 rows keep the products efficient.
 CHUNK_VALUES = 4 * 2**20
 CHUNK_ROWS = 128
+# Probabilities of rare words are below what float16 holds: they are multiplied by this before a product and the result is divided by it.
+FLOAT16_HEADROOM = 1024.0
 
 
 class LinearCrossEntropy(torch.autograd.Function):
@@ -22,6 +24,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         of_weight = torch.zeros_like(weight) if wanted else None
         of_bias = torch.zeros_like(bias, dtype=torch.float32) if wanted else None
         total = torch.zeros((), device=hidden.device)
+        headroom = FLOAT16_HEADROOM if hidden.dtype == torch.float16 else 1.0
         rows = max(CHUNK_ROWS, CHUNK_VALUES // len(weight))
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
@@ -33,9 +36,9 @@ class LinearCrossEntropy(torch.autograd.Function):
                 probabilities = logits.sub_(top).exp_()
                 probabilities.scatter_add_(1, chosen, torch.full_like(top, -1.0))
                 of_bias += probabilities.sum(0)
-                slope = probabilities.to(hidden.dtype)
-                torch.mm(slope, cast, out=of_hidden[part])
-                of_weight += torch.mm(slope.t(), hidden[part])
+                slope = (probabilities.mul_(headroom) if headroom != 1 else probabilities).to(hidden.dtype)
+                of_hidden[part] = torch.mm(slope, cast).div_(headroom)
+                of_weight.add_(torch.mm(slope.t(), hidden[part]), alpha=1 / headroom)
         ctx.save_for_backward(of_hidden, of_weight, None if of_bias is None else of_bias.to(bias.dtype))
         return total
 
