@@ -199,3 +199,17 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoints(tmp_pa
     config = dataclasses.replace(config, max_steps=50, learning_rate=1e30, optimizer="adamw", warmup_steps=0.0, save_steps=1, eval_steps=50, max_grad_norm=0.0)
     with pytest.raises(NonFiniteError, match=r"step \d+: not finite .* samples \d+ to \d+"):
         pretrain(shards.folder, out=tmp_path / "run", config=config)
+
+
+def test_a_run_and_its_checkpoints_hold_the_files_that_are_promised(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    result = pretrain(shards.folder, out=tmp_path / "run", config=config)
+    assert {"config.yaml", "metrics.jsonl", "log.txt", "checkpoints", "latest", "best"} <= {path.name for path in result.run.iterdir()}
+    assert {path.relative_to(result.checkpoint).as_posix() for path in result.checkpoint.rglob("*") if path.is_file()} == {
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md"),
+        *("training/optimizer.safetensors", "training/state.json", "training/manifest.json"),
+    }
+    _, header, card = (result.checkpoint / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert yaml.safe_load(header)["pipeline_tag"] == "fill-mask"
+    assert f"masked loss | {result.metrics['eval_mlm_loss']:.4g} |" in card
+    assert "BertForPreTraining.from_pretrained" in card
+    assert PretrainConfig(**yaml.safe_load((result.run / "config.yaml").read_text())).problems() == []

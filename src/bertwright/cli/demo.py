@@ -41,7 +41,7 @@ def demo(
     vocab_size: int = 4096,
     batch_size: int = 32,
     max_seq_length: int = 128,
-    objective: str = "mlm+nsp",
+    objective: str = "mlm",
     packages: Flag = False,
     seed: int = 0,
 ) -> None:

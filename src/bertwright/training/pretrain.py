@@ -30,7 +30,7 @@ from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.signals import caught_signals
-from bertwright.training.state import TrainState, read_checkpoint, read_data, write_checkpoint
+from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint, read_data
 from bertwright.training.step import Updater
 
 
@@ -74,6 +74,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
         kept = read_config(find_checkpoint(config.init_from).folder) if config.init_from else None
         updater = _updater(plan, model, device)
+        writer = CheckpointWriter(model, updater, tokenizer, config, kept, plan.data())
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
         held_out = held_out_text(plan.objective, plan.shards.validation, plan.vocabulary, length=config.max_seq_length, samples=config.eval_samples)
         notes.append("the held-out text has nothing to predict: training goes on without evaluation" if held_out is None else held_out.note)
@@ -89,8 +90,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         def save(state: TrainState, best: bool) -> None:
             if device.leads:
                 step = state.progress.step
-                write = partial(write_checkpoint, model=model, updater=updater, state=state, tokenizer=tokenizer, config=kept, data=plan.data())
-                folder = run.save(step, write, best=best, keep=config.save_total_limit)
+                folder = run.save(step, partial(writer.write, state=state), best=best, keep=config.save_total_limit)
                 tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
             device.wait()
 

@@ -14,6 +14,8 @@ from bertwright.errors import CheckpointError
 from bertwright.families import BERT, Config
 from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.card import model_card
+from bertwright.training.config import PretrainConfig
 from bertwright.training.schedule import Progress
 from bertwright.training.step import Updater
 
@@ -32,22 +34,30 @@ class TrainState:
         return {"progress": dataclasses.asdict(self.progress), "best_loss": best, "metrics": self.metrics, "loss_scale": [updater.scale, updater.good_steps]}
 
 
-def write_checkpoint(
-    folder: Path, *, model: Model, updater: Updater, state: TrainState, tokenizer: Tokenizer, config: Config | None, data: dict[str, Any]
-) -> None:
-    """Fills a folder: a complete Hugging Face checkpoint in float32, and beside it what a resume needs.
+@dataclass(frozen=True)
+class CheckpointWriter:
+    """Writes a run's checkpoints. `kept`: the config.json that the run began with, whose other keys stay; `data`: what identifies the text."""
 
-    config: the config.json of the checkpoint that the run began with, whose other keys are kept; data: what identifies
-    the text.
-    """
-    whole = empty_model(model.architecture, model.head_specs)
-    whole.load_state_dict(updater.parameters.state(), assign=True)
-    save_model(whole, folder, config=config, architecture_class=BERT.class_for(model.head_specs))
-    tokenizer.save(folder)
-    training = folder / "training"
-    training.mkdir()
-    write_tensors(training / "optimizer.safetensors", updater.optimizers.state())
-    (training / "state.json").write_text(json.dumps({**state.to_json(updater), "data": data}, indent=2) + "\n", encoding="utf-8")
+    model: Model
+    updater: Updater
+    tokenizer: Tokenizer
+    config: PretrainConfig
+    kept: Config | None
+    data: dict[str, Any]
+
+    def write(self, folder: Path, state: TrainState) -> None:
+        """Fills a folder: a complete Hugging Face checkpoint in float32 with its card, and beside it what a resume needs."""
+        name = BERT.class_for(self.model.head_specs)
+        whole = empty_model(self.model.architecture, self.model.head_specs)
+        whole.load_state_dict(self.updater.parameters.state(), assign=True)
+        save_model(whole, folder, config=self.kept, architecture_class=name)
+        self.tokenizer.save(folder)
+        card = model_card(whole.architecture, self.config, data=self.data, progress=state.progress, metrics=state.metrics, name=name)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        training = folder / "training"
+        training.mkdir()
+        write_tensors(training / "optimizer.safetensors", self.updater.optimizers.state())
+        (training / "state.json").write_text(json.dumps({**state.to_json(self.updater), "data": self.data}, indent=2) + "\n", encoding="utf-8")
 
 
 def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
