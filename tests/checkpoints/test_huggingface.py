@@ -373,3 +373,12 @@ def test_a_class_that_the_model_cannot_be_is_refused(tmp_path: Path, name: str, 
     with pytest.raises(InputError, match=line):
         save_model(random_model((MLM,)), tmp_path, architecture_class=name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_loaded_model_writes_itself_with_the_keys_it_came_with(tmp_path: Path) -> None:
+    save_model(random_model(), tmp_path / "first", config={"model_type": "bert", "my_key": 7})
+    load_model(tmp_path / "first").model.save_pretrained(str(tmp_path / "second"))
+    first, second = (json.loads((tmp_path / name / "config.json").read_text(encoding="utf-8")) for name in ("first", "second"))
+    assert first == second
+    assert second["my_key"] == 7
+    assert (tmp_path / "first" / "model.safetensors").read_bytes() == (tmp_path / "second" / "model.safetensors").read_bytes()

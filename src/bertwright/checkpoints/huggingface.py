@@ -22,6 +22,16 @@ from bertwright.models.heads import build_heads
 from bertwright.models.initialisation import initialise
 
 
+class SavableModel(Model):
+    """A Model that can write itself, and remembers the config.json it came with."""
+
+    config: Config | None = None
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes config.json and model.safetensors, as `save_model` does."""
+        save_model(self, Path(folder), config=self.config)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A model from a folder, in evaluation mode and in the dtype of its file.
@@ -30,7 +40,7 @@ class LoadedModel:
     left out, by their names in the file.
     """
 
-    model: Model
+    model: SavableModel
     config: dict[str, Any]
     created: tuple[HeadSpec, ...]
     unused: tuple[str, ...]
@@ -58,13 +68,14 @@ def load_model(
     state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors()}
     state |= _new_heads(architecture, family, matched, dtype=state["embeddings.tokens.weight"].dtype)
     model.load_state_dict(state, assign=True)
+    model.config = config
     return LoadedModel(model=model.eval(), config=config, created=matched.created, unused=matched.unused)
 
 
-def empty_model(architecture: Architecture, heads: tuple[HeadSpec, ...]) -> Model:
+def empty_model(architecture: Architecture, heads: tuple[HeadSpec, ...]) -> SavableModel:
     """A model on the meta device, whose tensors have shapes and no values, to be filled by `load_state_dict(..., assign=True)`."""
     with torch.device("meta"), _Uninitialised():
-        return Model(architecture, heads)
+        return SavableModel(architecture, heads)
 
 
 def save_model(model: Model, folder: Path, *, config: Config | None = None, architecture_class: str | None = None) -> None:

@@ -25,7 +25,10 @@ class FileLog:
         with (self.run.path / "log.txt").open("a", encoding="utf-8") as file:
             shown = " ".join(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in event.values.items())
             file.write(f"step {event.step} {event.kind}: {shown}\n")
-        if event.kind == "done" and self.writer is not None:
+
+    def close(self) -> None:
+        """Writes what TensorBoard still holds back."""
+        if self.writer is not None:
             self.writer.close()
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +64,7 @@ class Loop:
     evaluations: int
     evaluate: Callable[[], dict[str, float]]
     save: Callable[[TrainState, bool], None]
-    observers: Sequence[Observer]
+    tell: Observer
 
     def run(self, state: TrainState) -> TrainState:
         """Trains to the end of the budget; the last state is saved. Raises Interrupted, saved, after a signal; NonFiniteError, nothing changed."""
@@ -123,17 +123,13 @@ class Loop:
             "fraction": fraction,
             "seconds_left": progress.seconds * (1 - fraction) / max(fraction, 1e-9),
         }
-        self._tell(Event("train", progress.step, values))
+        self.tell(Event("train", progress.step, values))
 
     def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
         metrics = self.evaluate()
         if not metrics:
             return state, False
-        self._tell(Event("evaluate", state.progress.step, dict(metrics)))
+        self.tell(Event("evaluate", state.progress.step, dict(metrics)))
         (loss,) = self._agree(metrics["eval_loss"])
         best = loss < state.best_loss
         return dataclasses.replace(state, metrics=metrics, best_loss=loss if best else state.best_loss), best
-
-    def _tell(self, event: Event) -> None:
-        for observer in self.observers if self.device.leads else ():
-            observer(event)

@@ -1,7 +1,7 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,64 +66,84 @@ def _open(shards: str | Path, config: PretrainConfig) -> TokenShards:
 
 
 def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> PretrainResult:
-    config = plan.config
-    tokenizer = Tokenizer.load(plan.shards.tokenizer_folder)
-    with caught_signals() as signals:
-        notes: list[str] = []
+    config, notes = plan.config, list[str]()
+    with caught_signals() as signals, _watched(run, device, observers, tensorboard=config.tensorboard) as tell:
         checkpoint = _agreed_resume_point(plan, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
-        kept = read_config(find_checkpoint(config.init_from).folder) if config.init_from else None
         updater = _updater(plan, model, device)
-        writer = CheckpointWriter(model, updater, tokenizer, config, kept, plan.data())
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
-        held_out = held_out_text(plan.objective, plan.shards.validation, plan.vocabulary, length=config.max_seq_length, samples=config.eval_samples)
-        notes.append("the held-out text has nothing to predict: training goes on without evaluation" if held_out is None else held_out.note)
-        baseline = chance(plan.vocabulary.size, plan.shards.train)
-        stream = Stream(plan.source, seed=config.seed)
-
-        def evaluate_now() -> dict[str, float]:
-            if held_out is None:
-                return {}
-            found = evaluate(model, held_out.objective, held_out.stream, samples=config.eval_samples)
-            return _eval_names(found) | baseline
-
-        def save(state: TrainState, best: bool) -> None:
-            if device.leads:
-                step = state.progress.step
-                folder = run.save(step, partial(writer.write, state=state), best=best, keep=config.save_total_limit)
-                tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
-            device.wait()
-
-        log = FileLog(run, tensorboard=config.tensorboard) if device.leads else None
-        watchers: list[Observer] = [*observers, *([log] if log else [])]
-
-        def tell(event: Event) -> None:
-            for watcher in watchers:
-                watcher(event)
-
+        loop = Loop(
+            updater=updater,
+            stream=Stream(plan.source, seed=config.seed),
+            config=config,
+            budget=plan.budget,
+            device=device,
+            signals=signals,
+            evaluations=plan.evaluations,
+            evaluate=_evaluation(plan, model, notes),
+            save=_saving(plan, run, device, updater, model, tell),
+            tell=tell,
+        )
         if device.leads:
             _begin(plan, run, state, checkpoint, notes, tell)
         device.wait()
         if state.progress.fraction(plan.budget) < 1:
-            loop = Loop(
-                updater=updater,
-                stream=stream,
-                config=config,
-                budget=plan.budget,
-                device=device,
-                signals=signals,
-                evaluations=plan.evaluations,
-                evaluate=evaluate_now,
-                save=save,
-                observers=watchers,
-            )
             state = loop.run(state)
-        metrics = dict(state.metrics)
-        tell(Event("done", state.progress.step, {**metrics, "seconds": state.progress.seconds}))
-        return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, metrics)
+        tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
+        return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))
 
 
-def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | None, notes: list[str], tell: Any) -> None:
+@contextmanager
+def _watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, tensorboard: bool) -> Iterator[Observer]:
+    """One observer that tells all others and the run's own files; silent on processes that do not lead."""
+    if not device.leads:
+        yield lambda event: None
+        return
+    log = FileLog(run, tensorboard=tensorboard)
+    watchers: list[Observer] = [*observers, log]
+
+    def tell(event: Event) -> None:
+        for watcher in watchers:
+            watcher(event)
+
+    try:
+        yield tell
+    finally:
+        log.close()
+
+
+def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict[str, float]]:
+    """What measures the model on held-out text; what cannot be measured is added to the notes."""
+    config = plan.config
+    held_out = held_out_text(plan.objective, plan.shards.validation, plan.vocabulary, length=config.max_seq_length, samples=config.eval_samples)
+    notes.append("the held-out text has nothing to predict: training goes on without evaluation" if held_out is None else held_out.note)
+    baseline = chance(plan.vocabulary.size, plan.shards.train)
+
+    def evaluate_now() -> dict[str, float]:
+        if held_out is None:
+            return {}
+        return _eval_names(evaluate(model, held_out.objective, held_out.stream, samples=config.eval_samples)) | baseline
+
+    return evaluate_now
+
+
+def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:
+    """What writes a checkpoint, on the process that leads, while the others wait."""
+    config = plan.config
+    kept = read_config(find_checkpoint(config.init_from).folder) if config.init_from else None
+    writer = CheckpointWriter(model, updater, Tokenizer.load(plan.shards.tokenizer_folder), config, kept, plan.data())
+
+    def save(state: TrainState, best: bool) -> None:
+        if device.leads:
+            step = state.progress.step
+            folder = run.save(step, partial(writer.write, state=state), best=best, keep=config.save_total_limit)
+            tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
+        device.wait()
+
+    return save
+
+
+def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | None, notes: list[str], tell: Observer) -> None:
     if checkpoint is None or not (run.path / "config.yaml").exists():
         write_text_atomic(run.path / "config.yaml", yaml.safe_dump(plan.config.as_dict(), sort_keys=False, allow_unicode=True))
     run.cut_metrics(state.progress.step)
@@ -141,9 +161,9 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         loaded = load_model(find_checkpoint(config.init_from).folder, heads=plan.objective.heads, dtype=torch.float32)
         if loaded.created:
             notes.append(f"{config.init_from} has no {' and no '.join(head.kind for head in loaded.created)} head: made new")
-        model = empty_model(plan.architecture, loaded.model.head_specs)
-        model.load_state_dict(loaded.model.state_dict(), assign=True)
-        return model.train()
+        begun = empty_model(plan.architecture, loaded.model.head_specs)
+        begun.load_state_dict(loaded.model.state_dict(), assign=True)
+        return begun.train()
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
         start_at_neighbours(model)
