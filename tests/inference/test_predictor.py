@@ -1,5 +1,6 @@
 """A Predictor on a small model: what it returns is what the model says, and what it refuses it explains."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from bertwright.architecture import MLM, NSP, POOLER, Absolute, Architecture, Block, Stack
 from bertwright.checkpoints.huggingface import save_model
-from bertwright.errors import InputError
+from bertwright.errors import CheckpointError, InputError
 from bertwright.inference import predictor as module
 from bertwright.inference.predictor import Predictor, load
 from bertwright.models import Model
@@ -151,7 +152,29 @@ def test_nothing_to_mask_is_said(predictor: Predictor) -> None:
         predictor.mask_randomly("zebra")
 
 
-def test_a_checkpoint_without_the_head_says_so(predictor: Predictor) -> None:
+@pytest.mark.parametrize("method", ["fill_mask", "mask_randomly"])
+def test_a_checkpoint_without_the_head_says_so(predictor: Predictor, method: str) -> None:
     bare = Predictor(model=Model(predictor.model.architecture, (POOLER,)), tokenizer=predictor.tokenizer, checkpoint=Path("bare"))
-    with pytest.raises(InputError, match="no masked-language head"):
-        bare.fill_mask("[MASK]")
+    with pytest.raises(CheckpointError, match="no masked-language head"):
+        getattr(bare, method)("paris [MASK]")
+
+
+def with_embeddings(folder: Path, *, vocab_size: int, out: Path) -> Path:
+    """The checkpoint's tokenizer beside a new model of another vocabulary."""
+    Tokenizer.load(folder).save(out)
+    model = Model(dataclasses.replace(load(folder, device="cpu").model.architecture, vocab_size=vocab_size), (POOLER, MLM))
+    with torch.no_grad():
+        model.get_parameter("heads.mlm.bias")[5 + len(WORDS) :] = 50.0  # the padding would win every mask
+    save_model(model, out)
+    return out
+
+
+def test_rows_that_pad_the_embeddings_are_never_candidates(folder: Path, tmp_path: Path) -> None:
+    padded = load(with_embeddings(folder, vocab_size=64, out=tmp_path), device="cpu")
+    (candidates,) = padded.fill_mask("the [MASK]", top_k=len(WORDS)).masks
+    assert {candidate.token for candidate in candidates} == set(WORDS)
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused_with_both_sizes(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="tokenizer has 21 entries, its model embeds 12"):
+        load(with_embeddings(folder, vocab_size=12, out=tmp_path), device="cpu")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 from cyclopts import Parameter
 
 from bertwright.cli.options import Flag
-from bertwright.errors import InputError
+from bertwright.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from bertwright.inference.predictor import Predictor
@@ -90,11 +90,15 @@ def _fill(predictor: "Predictor", batch: list[tuple[str, str]], *, top_k: int, m
         for place, text in batch:
             try:
                 yield predictor.mask_randomly(text, rate=mask, seed=seed, top_k=top_k)
+            except CheckpointError:  # no text's fault
+                raise
             except InputError as error:
                 raise _at(place, error) from error
         return
     try:
         yield from predictor.fill_masks([text for _, text in batch], top_k=top_k)
+    except CheckpointError:
+        raise
     except InputError:
         problems: list[str] = []
         for place, text in batch:

@@ -10,7 +10,7 @@ import torch
 from bertwright.architecture import HeadSpec
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.resolve import resolve_checkpoint
-from bertwright.errors import InputError
+from bertwright.errors import CheckpointError, InputError
 from bertwright.inference.rendering import Span, fill_gaps
 from bertwright.inference.results import Candidate, Encoded, FilledText
 from bertwright.models import Model
@@ -27,8 +27,13 @@ def load(checkpoint: str | Path, *, device: str | None = None) -> "Predictor":
     """
     folder = resolve_checkpoint(str(checkpoint))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = load_model(folder, dtype=torch.float32).model.to(place)
-    return Predictor(model=model, tokenizer=Tokenizer.load(folder), checkpoint=folder)
+    model, tokenizer = load_model(folder, dtype=torch.float32).model.to(place), Tokenizer.load(folder)
+    if tokenizer.vocab_size > model.architecture.vocab_size:
+        raise CheckpointError(
+            f"{folder}: its tokenizer has {tokenizer.vocab_size} entries, its model embeds {model.architecture.vocab_size}: "
+            f"put the tokenizer there that the model was trained with"
+        )
+    return Predictor(model=model, tokenizer=tokenizer, checkpoint=folder)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Predictor:
     def fill_mask(self, text: str, *, top_k: int = 5) -> FilledText:
         """Fills every [MASK] of a text: for each its `top_k` candidates, all masks at once, none seeing another's answer.
 
-        Raises InputError for a text without a mask, or longer than the model's positions.
+        Raises InputError for a text without a mask, or longer than the model's positions; CheckpointError where the model has no masked-language head.
         """
         return self.fill_masks([text], top_k=top_k)[0]
 
@@ -86,7 +91,7 @@ class Predictor:
         """Masks `rate` of the pieces of a text at random (at least one), fills them and remembers what stood there.
 
         rate: in (0, 1]; the same text, rate and seed mask the same pieces. Special and unknown pieces are never masked.
-        Raises InputError for a rate outside, a text with nothing to mask, or one that is too long.
+        Raises InputError for a rate outside, a text with nothing to mask, or one that is too long, and CheckpointError as `fill_mask` does.
         """
         if not 0 < rate <= 1:
             raise InputError(f"mask is {rate}: give the share of pieces to mask, above 0 and at most 1")
@@ -140,8 +145,6 @@ class Predictor:
         return encoding
 
     def _with_masks(self, text: str) -> _Task:
-        if "mlm" not in self.model.heads:
-            raise InputError(f"{self.checkpoint} has no masked-language head and cannot fill masks: take a checkpoint that `bertwright pretrain` wrote")
         asked = text.replace("[MASK]", self.mask_token)
         encoding = self._encode(asked)
         positions = [place for place, token in enumerate(encoding.ids) if token == self.tokenizer.mask_id]
@@ -151,6 +154,8 @@ class Predictor:
 
     @torch.inference_mode()
     def _candidates(self, tasks: Sequence[_Task], *, top_k: int) -> list[tuple[tuple[Candidate, ...], ...]]:
+        if "mlm" not in self.model.heads:
+            raise CheckpointError(f"{self.checkpoint} has no masked-language head and cannot fill masks: take a checkpoint that `bertwright pretrain` wrote")
         if not 1 <= top_k <= self.tokenizer.vocab_size - len(self.tokenizer.special_ids):
             raise InputError(f"top_k is {top_k}: give at least 1 and at most the vocabulary's {self.tokenizer.vocab_size}")
         found: dict[int, tuple[tuple[Candidate, ...], ...]] = {}
@@ -167,9 +172,13 @@ class Predictor:
         return [found[number] for number in range(len(tasks))]
 
     def _best(self, logits: torch.Tensor, *, top_k: int) -> Iterator[tuple[Candidate, ...]]:
-        """Candidates of each row of [scored, vocab_size]; special tokens are left out, their share of the probability stays theirs."""
+        """Candidates of each row of [scored, vocab_size]; special tokens are left out, their share of the probability stays theirs.
+
+        So are rows that only pad the embeddings, beyond the tokenizer's entries.
+        """
         probabilities = logits.float().softmax(-1)
         probabilities[:, list(self.tokenizer.special_ids)] = -1
+        probabilities = probabilities[:, : self.tokenizer.vocab_size]
         values, ids = probabilities.topk(top_k)
         for row_values, row_ids in zip(values.tolist(), ids.tolist(), strict=True):
             yield tuple(
