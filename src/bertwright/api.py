@@ -9,21 +9,23 @@ from typing import Any, TypeVar
 
 from bertwright.data.prepare import PrepareConfig
 from bertwright.data.prepare import prepare as prepare_shards
+from bertwright.data.prepare_config import SHORTEST_ROW
 from bertwright.data.report import CorpusReport
-from bertwright.data.samples import Source, Vocabulary
+from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
-from bertwright.data.stream import Stream
 from bertwright.errors import InputError
-from bertwright.evaluation.pretraining import SEED, chance
+from bertwright.evaluation.pretraining import chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
-from bertwright.objectives import Objective, objective
+from bertwright.objectives import OBJECTIVES, Objective, objective
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.events import Observer
 from bertwright.training.pretrain import pretrain as train
 
 __all__ = ["Predictor", "evaluate", "load", "prepare", "pretrain"]
+
+ROW = 128  # tokens of a row to measure on, unless told: those of pretrain's default
 
 Config = TypeVar("Config", PrepareConfig, PretrainConfig)
 
@@ -44,29 +46,46 @@ def pretrain(shards: str | Path, *, out: str | Path, observers: Sequence[Observe
 def evaluate(
     checkpoint: str | Path,
     *inputs: str | Path,
-    max_seq_length: int = 128,
+    max_seq_length: int | None = None,
     mlm_probability: float = 0.15,
     eval_samples: int | None = None,
     batch_size: int = 32,
 ) -> dict[str, float]:
     """Measures a checkpoint on text (all of it), or on the held-out part of a shards folder; masks are fixed by a seed.
 
-    eval_samples: rows to read at most; batch_size: rows at once. Returns masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy, perplexity,
+    max_seq_length: tokens a row, by default 128, or the model's positions where they are fewer; eval_samples: rows to read at most;
+    batch_size: rows at once. Returns masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy, perplexity,
     masked_tokens, samples, and to hold them against chance_loss (ln of the vocabulary) and unigram_entropy (of the shards' training part, or this text).
     Next-sentence numbers are left out where the checkpoint has no such head, or the text no documents of two sentences.
-    Raises InputError for text, shards or a length that do not fit the checkpoint.
+    Raises InputError naming every number that cannot stand, and for text or shards that do not fit the checkpoint.
     """
     if not inputs:
         raise InputError("evaluate needs text: give files, folders or a folder that prepare wrote")
     predictor = load(checkpoint)
-    if max_seq_length > predictor.max_length:
-        raise InputError(f"max_seq_length {max_seq_length} is longer than the model's {predictor.max_length} positions: take {predictor.max_length} or less")
+    length = min(ROW, predictor.max_length) if max_seq_length is None else max_seq_length
+    if problems := _number_problems(length, predictor.max_length, mlm_probability=mlm_probability, eval_samples=eval_samples, batch_size=batch_size):
+        raise InputError(*problems)
     with tempfile.TemporaryDirectory(prefix="bertwright-evaluate-") as scratch:
-        split, frequencies = _splits(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=max_seq_length)
+        split, frequencies = _splits(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=length)
         vocabulary = _vocabulary(predictor.tokenizer)
-        trained_for, source = _source(predictor, split, vocabulary, length=max_seq_length, mlm_probability=mlm_probability)
-        found = measure(predictor.model, trained_for, Stream(source, seed=SEED), samples=eval_samples, batch_size=batch_size)
+        wanted = _objective(predictor, vocabulary, mlm_probability=mlm_probability)
+        held = held_out_text(wanted, split, vocabulary, length=length, samples=eval_samples)
+        if held is None:
+            raise InputError("the text has nothing to predict: give more of it, or shards that hold some out (--validation_fraction)")
+        found = measure(predictor.model, held.objective, held.stream, samples=eval_samples, batch_size=batch_size)
         return found | chance(vocabulary.size, frequencies)
+
+
+def _number_problems(length: int, positions: int, *, mlm_probability: float, eval_samples: int | None, batch_size: int) -> list[str]:
+    found = []
+    if length < SHORTEST_ROW:
+        found.append(f"max_seq_length is {length}: it must be at least {SHORTEST_ROW}")
+    if length > positions:
+        found.append(f"max_seq_length {length} is longer than the model's {positions} positions: take {positions} or less")
+    if not 0 < mlm_probability < 1:
+        found.append(f"mlm_probability is {mlm_probability}: it must lie between 0 and 1, for example 0.15")
+    rows = {"eval_samples": eval_samples, "batch_size": batch_size}
+    return found + [f"{name} is {value}: it must be at least 1" for name, value in rows.items() if value is not None and value < 1]
 
 
 def _splits(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_length: int) -> tuple[Split, Split]:
@@ -85,19 +104,12 @@ def _splits(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_l
     return everything, everything
 
 
-def _source(predictor: Predictor, split: Split, vocabulary: Vocabulary, *, length: int, mlm_probability: float) -> tuple[Objective, Source]:
-    """What the checkpoint can be measured on: pairs where it has the head and the text the documents, else masks alone."""
-    if "mlm" not in predictor.model.heads:
-        raise InputError(f"{predictor.checkpoint} has no masked-language head to measure: take a checkpoint that `bertwright pretrain` wrote")
-    names = ("mlm+nsp", "mlm") if "nsp" in predictor.model.heads else ("mlm",)
-    for name in names:
-        trained_for = objective(name, vocabulary, mlm_probability=mlm_probability)
-        try:
-            return trained_for, trained_for.source(split, vocabulary, length=length, seed=SEED)
-        except InputError:
-            if name == names[-1]:
-                raise
-    raise AssertionError("names is never empty")
+def _objective(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability: float) -> Objective:
+    """The fullest objective that the checkpoint has the heads for."""
+    known = [objective(name, vocabulary, mlm_probability=mlm_probability) for name in OBJECTIVES]
+    if served := [one for one in known if set(one.heads) <= set(predictor.heads)]:
+        return max(served, key=lambda one: len(one.terms))
+    raise InputError(f"{predictor.checkpoint} has no masked-language head to measure: take a checkpoint that `bertwright pretrain` wrote")
 
 
 def _vocabulary(tokenizer: Tokenizer) -> Vocabulary:
@@ -112,6 +124,7 @@ def _config(kind: type[Config], options: Mapping[str, Any]) -> Config:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             problems.append(f"{name} is not an option: " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"))
+    config = kind(**{name: value for name, value in options.items() if name in known})
     if problems:
-        raise InputError(*problems)
-    return kind(**options)
+        raise InputError(*problems, *config.problems())
+    return config

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import bertwright
 from bertwright.__main__ import main
+from bertwright.architecture import MLM, NSP, POOLER, HeadSpec
+from bertwright.checkpoints.huggingface import save_model
 from bertwright.cli import demo as demo_module
 from bertwright.cli.demo_corpus import CorpusSize
+from bertwright.errors import InputError
+from bertwright.families.presets import preset
+from bertwright.models import Model
+from bertwright.text.tokenizer import Tokenizer
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -161,6 +168,43 @@ def test_evaluate_again_gives_the_same_numbers(place: Path, call: Call) -> None:
     assert "chance" in first
 
 
+def test_evaluate_names_every_number_that_cannot_stand(place: Path, call: Call) -> None:
+    for length, said in (("4", "it must be at least 8"), ("513", "take 512 or less")):
+        numbers = ("--max_seq_length", length, "--mlm_probability", "1", "--eval_samples", "0", "--batch_size", "0")
+        code, out, err = call("evaluate", f"{place}/run", f"{place}/shards", *numbers)
+        assert (code, out) == (2, "")
+        problems = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert len(problems) == 4
+        for name in (said, "mlm_probability is 1.0", "eval_samples is 0", "batch_size is 0"):
+            assert any(name in problem for problem in problems)
+
+
+def short_model(place: Path, folder: Path, *heads: HeadSpec) -> Path:
+    """A new model of 24 positions with the tokenizer of the run in `place`."""
+    tokenizer = Tokenizer.load(place / "shards" / "tokenizer")
+    tokenizer.save(folder)
+    save_model(Model(preset("bert-tiny", vocab_size=tokenizer.vocab_size, max_length=24), heads), folder)
+    return folder
+
+
+def test_evaluate_takes_rows_as_long_as_the_model_reads(place: Path, tmp_path: Path) -> None:
+    found = bertwright.evaluate(short_model(place, tmp_path, MLM), place / "shards")
+    assert found["masked_tokens"] > 0
+    assert "nsp_accuracy" not in found
+
+
+def test_evaluate_needs_a_head_to_measure(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no masked-language head"):
+        bertwright.evaluate(short_model(place, tmp_path, POOLER, NSP), place / "shards")
+
+
+def test_evaluate_measures_masks_alone_where_the_text_has_no_pairs(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("\n\n".join(SENTENCES), encoding="utf-8")
+    found = bertwright.evaluate(place / "run", tmp_path / "lines.txt", max_seq_length=32)
+    assert found["masked_tokens"] > 0
+    assert "nsp_accuracy" not in found
+
+
 def test_evaluate_refuses_shards_of_another_tokenizer(place: Path, call: Call, tmp_path: Path) -> None:
     assert call("prepare", f"{place}/notes.txt", "--out", f"{tmp_path}/other", "--vocab_size", "90")[0] == 0
     code, _, err = call("evaluate", f"{place}/run", f"{tmp_path}/other")
@@ -170,14 +214,13 @@ def test_evaluate_refuses_shards_of_another_tokenizer(place: Path, call: Call, t
 
 
 def test_the_python_side_says_the_same(place: Path) -> None:
-    import bertwright
-
     predictor = bertwright.load(place / "run")
     assert predictor.fill_mask("the [MASK]").masks
     found = bertwright.evaluate(place / "run", place / "shards", max_seq_length=32)
     assert found["masked_tokens"] > 0
-    with pytest.raises(bertwright.errors.InputError, match="did you mean learning_rate"):
-        bertwright.pretrain(place / "shards", out=place / "never", lerning_rate=1)
+    with pytest.raises(InputError, match="did you mean learning_rate") as caught:
+        bertwright.pretrain(place / "shards", out=place / "never", lerning_rate=1, batch_size=0)
+    assert len(caught.value.problems) == 2
     with pytest.raises(AttributeError, match="no attribute 'finetune'"):
         _ = bertwright.finetune
 
@@ -250,6 +293,21 @@ def test_a_config_file_with_four_kinds_of_mistake_gets_a_line_for_each(place: Pa
     for said in ("did you mean learning_rate?", "seed is 'many'", "max_steps and max_minutes are both given", "did you mean bert-base?"):
         assert said in err
     assert not (tmp_path / "run").exists()
+
+
+def test_prepare_adds_what_a_dry_run_finds_to_the_config_files_mistakes(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("lowercas: true\nvalidation_fraction: 2\n", encoding="utf-8")
+    code, out, err = call("prepare", f"{tmp_path}/none.txt", "--out", f"{tmp_path}/shards", "--config", f"{tmp_path}/config.yaml")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 3
+    for said in ("did you mean lowercase?", "validation_fraction is 2", "none.txt: no such file"):
+        assert said in err
+
+
+def test_a_config_file_of_unknown_keys_alone_does_not_hide_the_other_mistakes(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("lerning_rate: 1\n", encoding="utf-8")
+    code, _, err = call("pretrain", f"{tmp_path}/none", "--out", f"{tmp_path}/run", "--config", f"{tmp_path}/config.yaml")
+    assert (code, len(err.splitlines())) == (2, 2)
 
 
 def test_a_dry_runs_config_can_be_given_back(place: Path, call: Call, tmp_path: Path) -> None:

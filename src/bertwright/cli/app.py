@@ -89,15 +89,27 @@ def run(tokens: Iterable[str], config: ConfigFile | None = None) -> object:
 
 def _further_problems(command: Callable[..., object], bound: inspect.BoundArguments) -> list[str]:
     """What a dry run of the command, where it has one, finds wrong: a user with four mistakes should hear of four."""
+    if not _make_dry(bound):
+        return []
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            command(*bound.args, **bound.kwargs)
+    except InputError as error:
+        return list(error.problems)
+    return []
+
+
+def _make_dry(bound: inspect.BoundArguments) -> bool:
+    """Sets `dry_run`, the command's own or a key of its config; whether there is one."""
+    bound.apply_defaults()
+    if "dry_run" in bound.arguments:
+        bound.arguments["dry_run"] = True
+        return True
     for name, value in bound.arguments.items():
         if dataclasses.is_dataclass(value) and not isinstance(value, type) and hasattr(value, "dry_run"):
             bound.arguments[name] = dataclasses.replace(value, dry_run=True)
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    command(*bound.args, **bound.kwargs)
-            except InputError as error:
-                return list(error.problems)
-    return []
+            return True
+    return False
 
 
 def _standard_input_last(words: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ def evaluate(
     text: list[str],
     /,
     *,
-    max_seq_length: int = 128,
+    max_seq_length: int | None = None,
     mlm_probability: float = 0.15,
     eval_samples: int | None = None,
     batch_size: int = 32,
@@ -25,7 +25,7 @@ def evaluate(
     Args:
         checkpoint: run folder, checkpoint folder, Hugging Face BERT folder or hub name.
         text: files, folders or globs of text, or - for standard input; or one folder that `bertwright prepare` wrote, whose held-out part is used.
-        max_seq_length: tokens a row.
+        max_seq_length: tokens a row; by default 128, or the model's positions where they are fewer.
         mlm_probability: share of the tokens that are masked.
         eval_samples: read no more than so many rows.
         batch_size: rows at once; changes speed and memory only.
