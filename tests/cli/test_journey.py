@@ -242,7 +242,7 @@ DEMO = ("demo", "--model", "bert-tiny", "--max_minutes", "0.02", "--max_seq_leng
 def test_the_demo_goes_from_text_to_filled_masks_and_its_next_commands_work(small_demo: Path, call: Call) -> None:
     code, out, _ = call(*DEMO)
     assert code == 0
-    assert sorted(path.name for path in (small_demo / "bertwright-demo").iterdir()) == ["corpus.txt", "loss.png", "run", "shards"]
+    assert sorted(path.name for path in (small_demo / "bertwright-demo").iterdir()) == [demo_module.MARK, "corpus.txt", "loss.png", "run", "shards"]
     for said in ("before training", "after training", "Raise a [MASK] if", "chance", "bertwright-demo/loss.png"):
         assert said in out
     lines = [line.strip() for line in out.split("next:")[1].splitlines() if line.strip().startswith("bertwright")]
@@ -259,23 +259,47 @@ def test_a_second_demo_writes_its_own_folder_anew_and_says_so(small_demo: Path, 
     assert "written anew" in out
 
 
-def test_a_demo_touches_no_folder_with_other_files(small_demo: Path, call: Call) -> None:
-    (small_demo / "bertwright-demo").mkdir()
-    (small_demo / "bertwright-demo" / "thesis.docx").write_text("years of work")
+@pytest.mark.parametrize("name", ["thesis/thesis.docx", "shards/shards.json", "run/notes.txt", "corpus.txt", ".shards-of-mine/a"])
+def test_a_demo_touches_no_folder_that_it_did_not_make(small_demo: Path, call: Call, name: str) -> None:
+    file = small_demo / "bertwright-demo" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("years of work")
+    code, out, err = call(*DEMO)
+    assert (code, out) == (2, "")
+    assert name.partition("/")[0] in err
+    assert [path for path in (small_demo / "bertwright-demo").rglob("*") if path.is_file()] == [file]
+    assert file.read_text() == "years of work"
+
+
+def test_a_demo_touches_nothing_that_was_put_beside_an_earlier_one(small_demo: Path, call: Call) -> None:
+    folder = small_demo / "bertwright-demo"
+    (folder / "run").mkdir(parents=True)
+    for name in (demo_module.MARK, "run/weights", "thesis.docx"):
+        (folder / name).write_text("kept")
     code, _, err = call(*DEMO)
     assert code == 2
-    assert "thesis.docx" in err
-    assert (small_demo / "bertwright-demo" / "thesis.docx").read_text() == "years of work"
+    assert "(thesis.docx)" in err
+    assert (folder / "run" / "weights").exists()
 
 
-def test_a_demo_with_mistakes_names_them_all_and_keeps_the_earlier_one(small_demo: Path, call: Call) -> None:
-    (small_demo / "bertwright-demo").mkdir()
-    (small_demo / "bertwright-demo" / "corpus.txt").write_text("an earlier demo")
-    code, out, err = call("demo", "--max_minutes", "0", "--model", "bert-miny", "--batch_size", "0")
+def test_a_demo_with_mistakes_names_them_all(small_demo: Path, call: Call) -> None:
+    code, out, err = call("demo", "--max_minutes", "0", "--model", "bert-miny", "--batch_size", "0", "--objective", "mlmm", "--vocab_size", "7")
     assert (code, out) == (2, "")
-    assert len(err.splitlines()) == 3
+    assert len(err.splitlines()) == 5
     assert "bert-mini" in err
-    assert (small_demo / "bertwright-demo" / "corpus.txt").exists()
+    code, out, err = call("demo", "--max_seq_length", "513")
+    assert (code, out) == (2, "")
+    assert "513 is longer than the model's 512 positions" in err
+    assert not (small_demo / "bertwright-demo").exists()
+
+
+def test_a_demo_that_cannot_go_on_keeps_the_earlier_one(small_demo: Path, call: Call) -> None:
+    assert call(*DEMO)[0] == 0
+    code, _, err = call("demo", "--vocab_size", "100000")
+    assert code == 2
+    assert "larger than the text allows" in err
+    assert call("predict", "bertwright-demo/run", "the [MASK]")[0] == 0
+    assert (small_demo / "bertwright-demo" / "loss.png").exists()
 
 
 def test_of_several_processes_only_the_first_speaks(place: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

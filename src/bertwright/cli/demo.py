@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bertwright.inference.results import FilledText
 
 CORPUS, SHARDS, RUN, PICTURE = "corpus.txt", "shards", "run", "loss.png"
+MARK = ".bertwright-demo"  # in the folders that a demo made: in no other is anything written anew
+SMALLEST_VOCABULARY = 8  # what WordPiece needs: five special tokens and three pieces
 
 SENTENCES = (
     "Raise a [MASK] if the argument is not a string.",
@@ -70,6 +72,7 @@ def demo(
 
     _say("2/4", "prepare: text to a tokenizer and token shards")
     _prepare(out, vocab_size=vocab_size, max_seq_length=max_seq_length, seed=seed)
+    _forget_training(out)
 
     _say("3/4", f"pretrain: {model} from scratch for {max_minutes:g} minutes")
     before = _fill_untrained(out / SHARDS, model=model, seed=seed)
@@ -84,10 +87,15 @@ def demo(
 def _check(config: PretrainConfig, *, vocab_size: int) -> None:
     """Every mistake in the options, before anything is written. Raises InputError."""
     problems = config.problems()
+    if vocab_size < SMALLEST_VOCABULARY:
+        problems.append(f"vocab_size is {vocab_size}: it must be at least {SMALLEST_VOCABULARY}")
     try:
-        preset(config.model, vocab_size=vocab_size)
+        limit = preset(config.model, vocab_size=max(vocab_size, SMALLEST_VOCABULARY)).encoder.positions.max_length
     except InputError as error:
         problems += error.problems
+    else:
+        if config.max_seq_length > limit:
+            problems.append(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
     if problems:
         raise InputError(*problems)
 
@@ -97,20 +105,24 @@ def _say(step: str, what: str) -> None:
 
 
 def _make_room(out: Path) -> None:
-    """An empty place for the demo; removes only what a demo writes. Raises InputError when the folder holds anything else."""
+    """A place for the demo: a new folder, an empty one, or that of an earlier demo. Raises InputError for any other; removes nothing."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: give the demo another folder with --out")
-    ours = {CORPUS, SHARDS, RUN, PICTURE}
-    if others := sorted(entry.name for entry in out.iterdir() if entry.name not in ours and not entry.name.startswith(f".{SHARDS}")) if out.exists() else []:
-        raise InputError(f"{out} holds other files ({', '.join(others[:3])}): give the demo a folder of its own with --out")
-    if out.exists() and any(out.iterdir()):
+    held = sorted(entry.name for entry in out.iterdir() if entry.name != MARK) if out.exists() else []
+    ours = {CORPUS, SHARDS, RUN, PICTURE} if (out / MARK).is_file() else set()
+    if others := [name for name in held if name not in ours and not (ours and name.startswith(f".{SHARDS}"))]:
+        raise InputError(f"{out} holds what no demo wrote ({', '.join(others[:3])}): give the demo a folder of its own with --out")
+    if held:
         print(f"{out} holds an earlier demo: it is written anew")
-        for entry in list(out.iterdir()):
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
     out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("`bertwright demo` made this folder, and writes it anew when it is run again.\n", encoding="utf-8")
+
+
+def _forget_training(out: Path) -> None:
+    """Removes an earlier demo's run; its text and shards are replaced by then."""
+    if (out / RUN).is_dir():
+        shutil.rmtree(out / RUN)
+    (out / PICTURE).unlink(missing_ok=True)
 
 
 def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> None:
@@ -124,6 +136,7 @@ def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> N
         validation_fraction=0.05,
         max_seq_length=max_seq_length,
         seed=seed,
+        overwrite=True,
     )
     report = prepare([str(out / CORPUS)], out=out / SHARDS, config=config)
     print("\n".join(report.lines()))
