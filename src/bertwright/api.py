@@ -17,6 +17,7 @@ from bertwright.errors import InputError
 from bertwright.evaluation.pretraining import chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
+from bertwright.inference.tokenizers import with_tokenizer
 from bertwright.objectives import OBJECTIVES, Objective, objective
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig, PretrainResult
@@ -32,7 +33,8 @@ Config = TypeVar("Config", PrepareConfig, PretrainConfig)
 
 def prepare(*inputs: str | Path, out: str | Path, **options: Any) -> CorpusReport:
     """Turns raw text into shards in `out`; `options` are those of `bertwright prepare`. Raises InputError naming every mistake at once."""
-    return prepare_shards([str(name) for name in inputs], out=Path(out), config=_config(PrepareConfig, options))
+    names = [str(name) for name in inputs]
+    return prepare_shards(names, out=Path(out), config=with_tokenizer(names, _config(PrepareConfig, options)).config)
 
 
 def pretrain(shards: str | Path, *, out: str | Path, observers: Sequence[Observer] = (), **options: Any) -> PretrainResult:

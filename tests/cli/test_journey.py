@@ -15,10 +15,13 @@ from bertwright.architecture import MLM, NSP, POOLER, HeadSpec
 from bertwright.checkpoints.huggingface import save_model
 from bertwright.cli import demo as demo_module
 from bertwright.cli.demo_corpus import CorpusSize
+from bertwright.cli.pretrain import closing_lines
+from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
 from bertwright.families.presets import preset
 from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.config import PretrainResult
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -211,6 +214,45 @@ def test_evaluate_refuses_shards_of_another_tokenizer(place: Path, call: Call, t
     assert code == 2
     assert "another tokenizer" in err
     assert f"--tokenizer {place}/run" in err
+
+
+def test_prepare_takes_the_tokenizer_of_a_run(place: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(place))
+    code, _, err = call("prepare", f"{place}/notes.txt", "--out", f"{tmp_path}/shards", "--tokenizer", "~/run")
+    assert code == 0
+    assert f"checkpoint: {place}/run/checkpoints/step-" in err
+    bertwright.prepare(place / "notes.txt", out=tmp_path / "python", tokenizer=place / "run")
+    assert len({TokenShards.open(folder).tokenizer_hash for folder in (place / "shards", tmp_path / "shards", tmp_path / "python")}) == 1
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry_run",)])
+def test_a_missing_tokenizer_does_not_hide_the_other_mistakes(call: Call, tmp_path: Path, dry: tuple[str, ...]) -> None:
+    words = ("prepare", f"{tmp_path}/none.txt", "--out", f"{tmp_path}/shards", "--tokenizer", f"{tmp_path}/absent", "--lowercase", *dry)
+    code, out, err = call(*words)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 3
+    for said in (f"{tmp_path}/absent does not exist", "lowercase is for training a tokenizer", "none.txt: no such file"):
+        assert said in err
+
+
+def test_a_dry_run_as_json_is_one_object(place: Path, call: Call, tmp_path: Path) -> None:
+    for words, key, value in (
+        (("prepare", f"{place}/notes.txt", "--lowercase"), "lowercase", True),
+        (("pretrain", f"{place}/shards", "--max_steps", "7"), "max_steps", 7),
+    ):
+        code, out, err = call(*words, "--out", f"{tmp_path}/never", "--dry_run", "--json")
+        assert code == 0
+        found = json.loads(out)
+        assert list(found) == ["config"]
+        assert found["config"][key] == value
+        assert err.startswith("# ")
+
+
+def test_only_a_measured_checkpoint_is_called_the_best(tmp_path: Path) -> None:
+    for metrics, said in (({"eval_mlm_loss": 2.0, "chance_loss": 4.0}, True), ({}, False)):
+        result = PretrainResult(run=tmp_path, checkpoint=tmp_path / "checkpoints" / "step-000003", metrics=metrics)
+        shown = "\n".join(closing_lines(result, picture=tmp_path / "loss.png", shards=tmp_path))
+        assert ("the best on validation" in shown) is said
 
 
 def test_the_python_side_says_the_same(place: Path) -> None:

@@ -43,24 +43,33 @@ def prepare(
         out: folder of shards; it appears when it is complete.
         config: everything else.
         dry_run: print what would be read and how, and stop.
-        json: the report as one JSON object on standard output; progress moves to standard error.
+        json: the report, or of a dry run the settings, as one JSON object on standard output; all else moves to standard error.
     """
     from bertwright.data.prepare import plan
     from bertwright.data.prepare import prepare as prepare_shards
+    from bertwright.inference.tokenizers import with_tokenizer
 
+    settled = with_tokenizer(inputs, config)
+    if settled.said:
+        print(settled.said, file=sys.stderr)
     if dry_run:
         with tempfile.TemporaryDirectory() as spool:
-            planned = plan(inputs, config, spool=Path(spool))
-        print("\n".join(f"# {line}" for line in planned.lines()))
-        print(yaml.safe_dump(settings(config), sort_keys=False), end="")
+            planned = plan(inputs, settled.config, spool=Path(spool))
+        _print_plan(planned.lines(), settings(config), json=json)
         return
     with _stopped_by_signals(), _display(sys.stderr if json else sys.stdout) as show:
-        report = prepare_shards(inputs, out=out, config=config, progress=show)
+        report = prepare_shards(inputs, out=out, config=settled.config, progress=show)
     if json:
         print(json_format.dumps(report.to_json(), ensure_ascii=False))
         return
     objective = "" if report.nsp_possible else " --objective mlm"
     print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  bertwright pretrain {shlex.quote(str(out))} --out runs/a{objective}"]))
+
+
+def _print_plan(lines: list[str], values: dict[str, object], *, json: bool) -> None:
+    """The plan as comments and the settings as YAML that --config takes; with `json` the plan on standard error and the settings as one object."""
+    print("\n".join(f"# {line}" for line in lines), file=sys.stderr if json else sys.stdout)
+    print(json_format.dumps({"config": values}, ensure_ascii=False) if json else yaml.safe_dump(values, sort_keys=False).rstrip("\n"))
 
 
 def settings(config: PrepareConfig) -> dict[str, object]:

@@ -29,10 +29,10 @@ def pretrain(
         shards: folder that `bertwright prepare` wrote.
         out: run folder; goes on with what is in it.
         config: everything else.
-        json: one JSON object on standard output at the end; the display moves to standard error.
+        json: one JSON object on standard output at the end, or of a dry run the config; all else moves to standard error.
     """
     if config.dry_run:
-        _print_plan(shards, config)
+        _print_plan(shards, config, json=json)
         return
     from bertwright.reports.figures import draw_run
     from bertwright.training.pretrain import pretrain as train
@@ -55,8 +55,8 @@ def _leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _print_plan(shards: Path, config: PretrainConfig) -> None:
-    """The resolved config as YAML that --config takes, and the plan as comments in it."""
+def _print_plan(shards: Path, config: PretrainConfig, *, json: bool) -> None:
+    """The plan as comments and the resolved config as YAML that --config takes; with `json` the plan on standard error and the config as one object."""
     import yaml
 
     from bertwright.data.shards import TokenShards
@@ -69,20 +69,20 @@ def _print_plan(shards: Path, config: PretrainConfig) -> None:
         values = plan_values(plan, device)
     if not _leads():
         return
-    print("\n".join(f"# {line}" for line in plan_lines(values)))
-    print(yaml.safe_dump(plan.config.as_dict() | {"dry_run": False}, sort_keys=False), end="")
+    resolved = plan.config.as_dict() | {"dry_run": False}
+    print("\n".join(f"# {line}" for line in plan_lines(values)), file=sys.stderr if json else sys.stdout)
+    print(json_format.dumps({"config": resolved}) if json else yaml.safe_dump(resolved, sort_keys=False).rstrip("\n"))
 
 
 def closing_lines(result: PretrainResult, *, picture: Path, shards: Path) -> list[str]:
     """Where everything lies, and what to type next."""
     run = shlex.quote(str(result.run))
-    lines = [""]
-    if "eval_mlm_loss" in result.metrics:
-        lines += [f"at the end   {evaluation_summary(result.metrics)}"]
+    evaluated = "eval_mlm_loss" in result.metrics
     return [
-        *lines,
+        "",
+        *([f"at the end   {evaluation_summary(result.metrics)}"] if evaluated else []),
         f"run          {result.run}",
-        f"checkpoint   {result.checkpoint}   (the best on validation)",
+        f"checkpoint   {result.checkpoint}{'   (the best on validation)' if evaluated else ''}",
         f"loss curve   {picture}",
         "",
         "next:",

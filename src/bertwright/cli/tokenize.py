@@ -2,15 +2,12 @@
 
 import json as json_format
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertwright.cli.options import Flag
 
 if TYPE_CHECKING:
     from bertwright.text.tokenizer import Encoding, Tokenizer
-
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer/tokenizer.json")
 
 
 def tokenize(checkpoint: str, text: str, text_b: str | None = None, /, *, max_seq_length: int | None = None, json: Flag = False) -> None:
@@ -46,15 +43,12 @@ def as_json(tokenizer: "Tokenizer", encoding: "Encoding") -> dict[str, object]:
 
 
 def _load(checkpoint: str) -> "Tokenizer":
+    from bertwright.inference.tokenizers import find_tokenizer
     from bertwright.text.tokenizer import Tokenizer
 
-    path = Path(checkpoint).expanduser()
-    if path.is_file() or any((path / name).is_file() for name in TOKENIZER_FILES):
-        return Tokenizer.load(path)
-    from bertwright.checkpoints.resolve import find_checkpoint
-
-    found = find_checkpoint(checkpoint)
-    print(found.said, file=sys.stderr)
+    found = find_tokenizer(checkpoint)
+    if found.said:
+        print(found.said, file=sys.stderr)
     return Tokenizer.load(found.folder)
 
 

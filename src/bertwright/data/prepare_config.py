@@ -27,7 +27,7 @@ class PrepareConfig:
     unknown_marker
         What the text itself writes for an unknown word, such as <unk>.
     tokenizer
-        vocab.txt, tokenizer.json, or a folder with one; trained on the text if left out.
+        vocab.txt, tokenizer.json, a folder with one, or any checkpoint; trained on the text if left out.
     tokenizer_type
         Kind to train: wordpiece, bpe, unigram or word.
     vocab_size

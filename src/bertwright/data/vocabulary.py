@@ -37,17 +37,8 @@ def text_size(sources: Sources) -> int:
 
 
 def load_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer of a vocab.txt, a tokenizer.json, a Hugging Face folder, shards, or a run folder (its best checkpoint, else its latest).
-
-    Raises InputError as `Tokenizer.load` does.
-    """
-    folder = Path(name)
-    if (folder / "tokenizer").is_dir():
-        return Tokenizer.load(folder / "tokenizer")
-    for mark in ("best", "latest"):
-        if (folder / mark).is_file():
-            return Tokenizer.load(folder / "checkpoints" / (folder / mark).read_text(encoding="utf-8").strip())
-    return Tokenizer.load(folder)
+    """The tokenizer of a vocab.txt, a tokenizer.json, or a folder that holds one, shards too; raises InputError as `Tokenizer.load` does."""
+    return Tokenizer.load(Path(name).expanduser())
 
 
 def train_on(
