@@ -62,7 +62,7 @@ def _vocabulary(shards: Any) -> Any:
     from bertwright.text.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(shards.tokenizer_folder)
-    return Vocabulary(tokenizer.vocab_size, tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tuple(tokenizer.special_ids))
+    return Vocabulary.of(tokenizer)
 
 
 def _held_out_rows(split: Any, vocabulary: Any, *, length: int) -> np.ndarray:

@@ -160,7 +160,7 @@ def test_pairs_cannot_be_made_of_samples_without_labels(vocabulary: Vocabulary) 
 
 
 def test_an_unknown_objective_is_refused_with_those_there_are(vocabulary: Vocabulary) -> None:
-    with pytest.raises(InputError, match=r"'nsp' is not known: take one of mlm\+nsp, mlm"):
+    with pytest.raises(InputError, match=r"objective is 'nsp': take one of mlm\+nsp, mlm"):
         objective("nsp", vocabulary, mlm_probability=0.15)
 
 

@@ -10,14 +10,18 @@ import pytest
 import torch
 import yaml
 
+from bertwright.checkpoints.files import verify
 from bertwright.checkpoints.huggingface import load_model
+from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
-from bertwright.errors import NonFiniteError
+from bertwright.errors import CheckpointError, NonFiniteError
 from bertwright.objectives import OBJECTIVES
 from bertwright.training import loop
+from bertwright.training.config import OBJECTIVES as NAMED
 from bertwright.training.config import PretrainConfig
 from bertwright.training.events import Event
 from bertwright.training.pretrain import pretrain
+from bertwright.training.step import Updater
 
 Write = Callable[..., TokenShards]
 Made = Callable[..., list[list[list[int]]]]
@@ -195,10 +199,49 @@ def test_a_checkpoints_weights_can_be_begun_with(tmp_path: Path, shards: TokenSh
         torch.testing.assert_close(after[name], tensor, rtol=0.0, atol=1e-6)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoints(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
-    config = dataclasses.replace(config, max_steps=50, learning_rate=1e30, optimizer="adamw", warmup_steps=0.0, save_steps=1, eval_steps=50, max_grad_norm=0.0)
-    with pytest.raises(NonFiniteError, match=r"step \d+: not finite .* samples \d+ to \d+"):
-        pretrain(shards.folder, out=tmp_path / "run", config=config)
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoints(
+    tmp_path: Path, shards: TokenShards, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, calls = Updater.step, []
+
+    def poisoned(self: Updater, *arguments: Any, number: int, **others: Any) -> Any:
+        calls.append(number)
+        if number == 3:
+            self.parameters.master.fill_(float("nan"))
+            self.parameters.publish()
+        return step(self, *arguments, number=number, **others)
+
+    monkeypatch.setattr(Updater, "step", poisoned)
+    with pytest.raises(NonFiniteError, match=r"step 3: not finite .* samples 24 to 31"):
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, max_steps=50, save_steps=1, eval_steps=50))
+    newest = RunFolder(tmp_path / "run").newest()
+    assert newest is not None
+    assert newest.name == "step-000003"
+    verify(newest, hashes=True)
+    assert all(torch.isfinite(tensor).all() for tensor in load_model(newest).model.state_dict().values())
+
+
+def test_a_checkpoint_with_more_rows_than_its_tokenizer_has_entries_can_be_begun_with(
+    tmp_path: Path, shards: TokenShards, config: PretrainConfig, tiny_config_json: Callable[..., str]
+) -> None:
+    wide = dataclasses.replace(config, model=tiny_config_json(vocab_size=64), max_steps=1)
+    first = pretrain(shards.folder, out=tmp_path / "first", config=wide)
+    second = pretrain(shards.folder, out=tmp_path / "second", config=dataclasses.replace(config, init_from=str(first.checkpoint), max_steps=1))
+    assert load_model(second.checkpoint).model.architecture.vocab_size == 64
+
+
+def test_a_flipped_bit_in_the_weights_to_begin_with_is_refused(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    first = pretrain(shards.folder, out=tmp_path / "first", config=dataclasses.replace(config, max_steps=1))
+    weights = first.checkpoint / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model.safetensors differs"):
+        pretrain(shards.folder, out=tmp_path / "second", config=dataclasses.replace(config, init_from=str(first.checkpoint)))
+
+
+def test_the_names_of_objectives_that_a_config_checks_are_those_that_there_are() -> None:
+    assert NAMED == OBJECTIVES
 
 
 def test_a_run_and_its_checkpoints_hold_the_files_that_are_promised(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:

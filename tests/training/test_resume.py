@@ -18,6 +18,7 @@ from bertwright.checkpoints import files as checkpoint_files
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.errors import BertwrightError, CheckpointError, InputError, Interrupted
+from bertwright.training import devices
 from bertwright.training.config import PretrainConfig
 from bertwright.training.events import Event
 from bertwright.training.pretrain import pretrain
@@ -279,3 +280,29 @@ def test_old_checkpoints_go_and_the_best_stays(tmp_path: Path, shards: TokenShar
     assert (tmp_path / "run" / "latest").read_text().strip() == "step-000007"
     evaluated = {row["step"]: row["eval_loss"] for row in rows(tmp_path / "run") if row["kind"] == "evaluate"}
     assert result.checkpoint.name == f"step-{min(evaluated, key=evaluated.__getitem__):06d}"
+
+
+def test_a_run_goes_on_on_other_hardware_and_says_what_changed(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    config = dataclasses.replace(config, max_steps=3, micro_batch_size=None)
+    with pytest.raises(Interrupted):
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, bf16=True), observers=(kill_at(1),))
+    notes: list[str] = []
+    written = tmp_path / "run" / "config.yaml"
+    written.write_text(written.read_text().replace("bf16: true", "bf16: false").replace("micro_batch_size: ", "micro_batch_size: 9"))
+    with pytest.raises(InputError, match="bf16 was False and is now True"):
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, bf16=True))
+    # As on a machine whose bf16 the first one lacked.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "has_fast_bf16", lambda device: True)
+        free = dataclasses.replace(config, bf16=None)
+        result = pretrain(shards.folder, out=tmp_path / "run", config=free, observers=(lambda event: notes.append(str(event.values.get("text"))),))
+    assert any("bf16 was False and is now True, as this hardware has it" in note for note in notes)
+    assert result.checkpoint.name == "step-000003"
+
+
+def test_a_config_json_that_changed_since_is_named(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, max_steps=1))
+    shape = Path(config.model)
+    shape.write_text(shape.read_text().replace('"hidden_size": 16', '"hidden_size": 24'))
+    with pytest.raises(InputError, match=r"model .* is no longer what step-000001 holds"):
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, max_steps=1))

@@ -15,7 +15,6 @@ SPACES = "\x0b\x0c\x85"
 CONTROLS = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"
 INVISIBLE = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 SURROGATES = "\ud800-\udfff"
-ERRORS = ("strict", "replace", "skip")
 
 _unwanted = re.compile(f"[{SPACES}{CONTROLS}{INVISIBLE}]")
 _spaces = re.compile(f"[{SPACES}]")

@@ -17,7 +17,7 @@ from bertwright.data.encoding import TextReader, encoded, marker_pattern
 from bertwright.data.held_out import EncodedDocuments, HeldOut
 from bertwright.data.prepare_config import PrepareConfig
 from bertwright.data.report import CorpusReport, Text
-from bertwright.data.shards import ShardsWriter, SplitWriter, TokenShards
+from bertwright.data.shards import ShardsWriter, SplitWriter
 from bertwright.data.sources import TEXT, Sources, find_sources
 from bertwright.data.statistics import entropy, leaked, pair_rows, quantiles, repeated
 from bertwright.data.vocabulary import guess_vocab_size, load_tokenizer, text_size, train_on
@@ -245,9 +245,3 @@ def _check_text(split: SplitWriter, sources: Sources) -> None:
     if not split.tokens:
         names = ", ".join(source.name for source in sources.files[:3]) + (", ..." if len(sources.files) > 3 else "")
         raise InputError(f"{names}: no text in it, only blank lines or nothing: give a file with text")
-
-
-def read_report(shards: TokenShards) -> dict[str, object]:
-    """corpus.json of finished shards."""
-    report: dict[str, object] = json.loads((shards.folder / "corpus.json").read_text(encoding="utf-8"))
-    return report

@@ -15,6 +15,7 @@ from bertwright.data import keys as draws
 from bertwright.data.keys import KeyArray
 from bertwright.data.shards import Split
 from bertwright.errors import InputError
+from bertwright.text.tokenizer import Tokenizer
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -33,6 +34,12 @@ class Vocabulary:
     sep_id: int
     mask_id: int
     special: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "Vocabulary":
+        """A tokenizer's ids."""
+        ids = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
+        return cls(tokenizer.vocab_size, *ids, tuple(tokenizer.special_ids))
 
     @property
     def maskable(self) -> BoolArray:

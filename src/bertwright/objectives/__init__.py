@@ -16,7 +16,7 @@ def objective(name: str, vocabulary: Vocabulary, *, mlm_probability: float) -> O
         return mlm
     if name == "mlm+nsp":
         return NextSentence(mlm)
-    raise InputError(f"objective {name!r} is not known: take one of {', '.join(OBJECTIVES)}")
+    raise InputError(f"objective is {name!r}: take one of {', '.join(OBJECTIVES)}")
 
 
 __all__ = ["OBJECTIVES", "Losses", "MaskedLanguageModel", "NextSentence", "Objective", "Term", "objective"]

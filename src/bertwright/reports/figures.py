@@ -52,6 +52,7 @@ def draw_losses(records: Sequence[Record], path: Path, *, title: str) -> Path:
         _panel(panels[1], pairs, held_out_pairs, {"chance": math.log(2)}, label="next-sentence loss (nats)")
     panels[0].set_title(title)
     panels[-1].set_xlabel("step")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=120)
     return path
 
@@ -77,26 +78,28 @@ def _panel(
     if validation:
         axes.plot(*zip(*validation, strict=True), "o-", color=VALIDATION, markersize=4, linewidth=1.4, label="validation")
     shown = {name: value for name, value in references.items() if value is not None}
+    ends = [series[-1][1] for series in (training, validation) if series]
     for name, value in shown.items():
+        # On the side of the line where the curves do not end.
+        above = min(ends, default=value) < value
         axes.axhline(value, color=REFERENCE, linestyle="--", linewidth=1)
         axes.annotate(
             f"{name} {value:.2f}",
             (0.995, value),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
+            xytext=(0, 3 if above else -3),
             textcoords="offset points",
             ha="right",
-            va="bottom",
+            va="bottom" if above else "top",
             fontsize=9,
             color=REFERENCE,
         )
     highest = max([*losses, *shown.values(), *(loss for _, loss in validation)])
     lowest = min([*losses, *shown.values(), *(loss for _, loss in validation)])
-    axes.set_ylim(lowest - 0.05 * (highest - lowest) - 0.01, highest + (HEADROOM - 1) * (highest - lowest) + 0.05)
+    axes.set_ylim(lowest - 0.08 * (highest - lowest) - 0.01, highest + (HEADROOM - 1) * (highest - lowest) + 0.05)
     axes.set_ylabel(label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower left", frameon=False)
 
 
 def _series(records: Sequence[Record], name: str) -> list[tuple[float, float]]:

@@ -8,9 +8,12 @@ BUDGETS = ("max_steps", "max_tokens", "num_train_epochs", "max_minutes")
 OPTIMIZERS = ("muon", "adamw")
 STARTS = ("neighbours", "random")
 SCHEDULERS = ("linear", "constant")
+OBJECTIVES = ("mlm+nsp", "mlm")
 
 # Keys that may differ between a run and its continuation: where and how it is watched and saved, not what is computed.
-FREE_ON_RESUME = ("resume_from_checkpoint", "save_total_limit", "logging_steps", "dry_run", "tensorboard", "verify")
+FREE_ON_RESUME = ("resume_from_checkpoint", "save_total_limit", "save_steps", "logging_steps", "micro_batch_size", "dry_run", "tensorboard", "verify")
+# Keys that follow the hardware unless they are given: a run may go on elsewhere.
+OF_THE_HARDWARE = ("bf16", "fp16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class PretrainConfig:
     batch_size
         Sequences per update, over all devices.
     micro_batch_size
-        Sequences per device and pass; a divisor of what one device has of a batch.
+        Sequences per device and pass; the last pass of an update may be shorter.
     optimizer
         muon (Muon for matrices, AdamW for the rest) or adamw.
     learning_rate
@@ -62,7 +65,7 @@ class PretrainConfig:
     mlm_probability
         Share of the tokens that are masked.
     start
-        neighbours (heads that begin by looking at the next tokens) or random.
+        neighbours (heads that begin by looking at the tokens beside them) or random.
     hidden_dropout_prob
         Dropout of embeddings and blocks.
     attention_probs_dropout_prob
@@ -158,7 +161,7 @@ class PretrainConfig:
         return found
 
     def _choices(self) -> list[str]:
-        allowed = {"optimizer": OPTIMIZERS, "start": (None, *STARTS), "lr_scheduler_type": SCHEDULERS}
+        allowed = {"objective": OBJECTIVES, "optimizer": OPTIMIZERS, "start": (None, *STARTS), "lr_scheduler_type": SCHEDULERS}
         found = [
             f"{name} is {getattr(self, name)!r}: take one of {', '.join(filter(None, values))}"
             for name, values in allowed.items()
@@ -177,7 +180,7 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Where a run lies, its final checkpoint, and the last evaluation's values by name."""
+    """Where a run lies, its best checkpoint (the latest where nothing could be measured), and the last evaluation's values by name."""
 
     run: Path
     checkpoint: Path

@@ -7,7 +7,7 @@ from typing import Any
 
 from bertwright.architecture import Architecture
 from bertwright.checkpoints.huggingface import read_architecture
-from bertwright.checkpoints.resolve import find_checkpoint
+from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.data.samples import Source, Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
@@ -31,9 +31,13 @@ EVAL_SAMPLES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that a run is made from. `config` has no None left that the run depends on; `source` cuts the training samples."""
+    """All that a run is made from. `config` has no None left that the run depends on, `given` is as the user gave it; `begun`: the
+    checkpoint whose weights it begins with; `source` cuts the training samples.
+    """
 
     config: PretrainConfig
+    given: PretrainConfig
+    begun: Resolved | None
     shards: TokenShards
     vocabulary: Vocabulary
     architecture: Architecture
@@ -53,11 +57,13 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     if config.fp16 and device.device.type == "cpu":
         problems.append("fp16 needs a GPU: leave it out")
     tokenizer = Tokenizer.load(shards.tokenizer_folder)
-    vocabulary = Vocabulary(tokenizer.vocab_size, tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tuple(tokenizer.special_ids))
-    architecture, source, trained_for = None, None, None
+    vocabulary = Vocabulary.of(tokenizer)
+    architecture, source, trained_for, begun = None, None, None, None
     try:
-        architecture = _architecture(shards, tokenizer, config)
+        begun = find_checkpoint(config.init_from) if config.init_from else None
+        architecture = _architecture(shards, tokenizer, config, begun)
         problems += _fits(architecture, shards, tokenizer, config)
+        problems += _same_tokenizer(shards, tokenizer, begun, config) if begun else []
     except InputError as error:
         problems += error.problems
     try:
@@ -77,6 +83,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     evaluations = 4 if budget.unit == "seconds" and budget.amount < 300 else 10
     return Plan(
         config=resolved,
+        given=config,
+        begun=begun,
         shards=shards,
         vocabulary=vocabulary,
         architecture=architecture,
@@ -87,9 +95,9 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     )
 
 
-def _architecture(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig) -> Architecture:
-    if config.init_from:
-        found = read_architecture(find_checkpoint(config.init_from).folder)
+def _architecture(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None) -> Architecture:
+    if begun:
+        found = read_architecture(begun.folder)
     elif config.model.endswith(".json"):
         found = read_architecture(Path(config.model), vocab_size=shards.vocab_size)
     else:
@@ -105,15 +113,13 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     found = architecture.problems()
     if config.max_seq_length > (limit := architecture.encoder.positions.max_length):
         found.append(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
-    if architecture.vocab_size != tokenizer.vocab_size:
+    if architecture.vocab_size < tokenizer.vocab_size:  # more rows than entries are room that somebody left
         name, mend = (
             (config.init_from, "prepare the text again with --tokenizer " + str(config.init_from) + ", or leave --init_from out")
             if config.init_from
             else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it, or take it out")
         )
         found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
-    elif config.init_from:
-        found += _same_tokenizer(shards, find_checkpoint(config.init_from).folder, config.init_from)
     if config.objective == "mlm+nsp" and architecture.encoder.segments < 2:
         found.append(
             f"objective mlm+nsp needs two token types, the model has {architecture.encoder.segments}: set type_vocab_size to 2, or take --objective mlm"
@@ -121,13 +127,14 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     return found
 
 
-def _same_tokenizer(shards: TokenShards, checkpoint: Path, name: str) -> list[str]:
+def _same_tokenizer(shards: TokenShards, tokenizer: Tokenizer, begun: Resolved, config: PretrainConfig) -> list[str]:
     try:
-        own = Tokenizer.load(checkpoint)
+        own = Tokenizer.load(begun.folder)
     except InputError:
-        return []  # a checkpoint without a tokenizer: its size, which fits, is all that is known
-    if own.vocab == Tokenizer.load(shards.tokenizer_folder).vocab:
-        return []
+        return []  # a checkpoint without a tokenizer: its size is all that can be compared
+    if len(own.vocab) != len(tokenizer.vocab) or own.vocab == tokenizer.vocab:
+        return []  # other sizes are told apart from this
+    name = config.init_from
     return [f"{shards.folder} was made with another tokenizer than {name} has: prepare the text again with --tokenizer {name}, or leave --init_from out"]
 
 

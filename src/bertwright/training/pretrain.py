@@ -10,8 +10,7 @@ import torch
 import yaml
 
 from bertwright.checkpoints.files import verify, write_text_atomic
-from bertwright.checkpoints.huggingface import empty_model, load_model, read_config
-from bertwright.checkpoints.resolve import find_checkpoint
+from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture, read_config
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
@@ -21,7 +20,7 @@ from bertwright.models import Model
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
-from bertwright.training.config import FREE_ON_RESUME, PretrainConfig, PretrainResult
+from bertwright.training.config import FREE_ON_RESUME, OF_THE_HARDWARE, PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
 from bertwright.training.logs import FileLog
@@ -130,7 +129,7 @@ def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict
 def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:
     """What writes a checkpoint, on the process that leads, while the others wait."""
     config = plan.config
-    kept = read_config(find_checkpoint(config.init_from).folder) if config.init_from else None
+    kept = read_config(plan.begun.folder) if plan.begun else None
     writer = CheckpointWriter(model, updater, Tokenizer.load(plan.shards.tokenizer_folder), config, kept, plan.data())
 
     def save(state: TrainState, best: bool) -> None:
@@ -157,8 +156,9 @@ def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | Non
 def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     config = plan.config
     torch.manual_seed(config.seed)
-    if config.init_from and not skip_weights:
-        loaded = load_model(find_checkpoint(config.init_from).folder, heads=plan.objective.heads, dtype=torch.float32)
+    if plan.begun and not skip_weights:
+        notes.append(plan.begun.said)
+        loaded = load_model(plan.begun.folder, heads=plan.objective.heads, dtype=torch.float32, verify=True)
         if loaded.created:
             notes.append(f"{config.init_from} has no {' and no '.join(head.kind for head in loaded.created)} head: made new")
         begun = empty_model(plan.architecture, loaded.model.head_specs)
@@ -167,7 +167,9 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
         start_at_neighbours(model)
-        start_at_frequencies(model, torch.from_numpy(plan.shards.train.token_counts.copy()))
+        counts = torch.zeros(plan.architecture.vocab_size, dtype=torch.int64)
+        counts[: plan.shards.vocab_size] = torch.from_numpy(plan.shards.train.token_counts.copy())
+        start_at_frequencies(model, counts)
     return model.train()
 
 
@@ -210,20 +212,24 @@ def _resume_point(plan: Plan, run: RunFolder, notes: list[str]) -> Path | None:
             raise InputError(f"resume_from_checkpoint {wanted} is no checkpoint of {run.path}: give one, or begin a new run with its weights by --init_from")
         verify(checkpoint, hashes=True)
     if checkpoint is not None:
-        _check_unchanged(plan, run, checkpoint)
+        notes += _check_unchanged(plan, run, checkpoint)
     return checkpoint
 
 
-def _check_unchanged(plan: Plan, run: RunFolder, checkpoint: Path) -> None:
-    """Raises InputError that names every key, and the text, that is not what the run was begun with."""
+def _check_unchanged(plan: Plan, run: RunFolder, checkpoint: Path) -> list[str]:
+    """One line for each key that follows the hardware and changed with it. Raises InputError that names every other one, the text and the model."""
     before: dict[str, Any] = read_data(checkpoint)
     with suppress(FileNotFoundError):  # without it, the text is all that can be compared
         before |= yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
     now = {**plan.config.as_dict(), **plan.data()}
-    changed = [key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]]
-    if changed:
-        lines = [f"{key} was {before[key]} and is now {now[key]}" for key in changed]
-        raise InputError(*(f"{run.path} is a run of another config: {line}: set it back, or take another --out" for line in lines))
+    changed = {key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]}
+    moved = {key for key in changed if key in OF_THE_HARDWARE and not getattr(plan.given, key)}
+    problems = [f"{key} was {before[key]} and is now {now[key]}" for key in now if key in changed - moved]
+    if read_architecture(checkpoint) != plan.architecture:
+        problems.append(f"model {plan.config.model} is no longer what {checkpoint.name} holds")
+    if problems:
+        raise InputError(*(f"{run.path} is a run of another config: {problem}: set it back, or take another --out" for problem in problems))
+    return [f"{key} was {before[key]} and is now {now[key]}, as this hardware has it: the bits will differ" for key in sorted(moved)]
 
 
 def _eval_names(found: dict[str, float]) -> dict[str, float]:
