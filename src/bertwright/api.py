@@ -19,7 +19,6 @@ from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
 from bertwright.inference.tokenizers import with_tokenizer
 from bertwright.objectives import OBJECTIVES, Objective, objective
-from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.events import Observer
 from bertwright.training.pretrain import pretrain as train
@@ -69,7 +68,7 @@ def evaluate(
         raise InputError(*problems)
     with tempfile.TemporaryDirectory(prefix="bertwright-evaluate-") as scratch:
         split, frequencies = _splits(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=length)
-        vocabulary = _vocabulary(predictor.tokenizer)
+        vocabulary = Vocabulary.of(predictor.tokenizer)
         wanted = _objective(predictor, vocabulary, mlm_probability=mlm_probability)
         held = held_out_text(wanted, split, vocabulary, length=length, samples=eval_samples)
         if held is None:
@@ -112,11 +111,6 @@ def _objective(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability:
     if served := [one for one in known if set(one.heads) <= set(predictor.heads)]:
         return max(served, key=lambda one: len(one.terms))
     raise InputError(f"{predictor.checkpoint} has no masked-language head to measure: take a checkpoint that `bertwright pretrain` wrote")
-
-
-def _vocabulary(tokenizer: Tokenizer) -> Vocabulary:
-    ids = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
-    return Vocabulary(tokenizer.vocab_size, *ids, tuple(tokenizer.special_ids))
 
 
 def _config(kind: type[Config], options: Mapping[str, Any]) -> Config:

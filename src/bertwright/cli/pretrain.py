@@ -64,9 +64,9 @@ def _print_plan(shards: Path, config: PretrainConfig, *, json: bool) -> None:
     from bertwright.training.devices import device_of_this_process
     from bertwright.training.plan import make_plan
 
-    with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
-        plan = make_plan(TokenShards.open(shards, verify=config.verify), config, device)
-        values = plan_values(plan, device)
+    device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
+    plan = make_plan(TokenShards.open(shards, verify=config.verify), config, device)
+    values = plan_values(plan, device)
     if not _leads():
         return
     resolved = plan.config.as_dict() | {"dry_run": False}

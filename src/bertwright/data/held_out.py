@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bertwright.data.keys import KeyArray, mix
+KeyArray = NDArray[np.uint64]
 
 
 class EncodedDocuments(NamedTuple):
@@ -92,6 +92,13 @@ class HeldOut:
         if self._kept_back is not None and self._side is not None:
             yield self._side, self._kept_back
             self._kept_back = None
+
+
+def mix(values: KeyArray) -> KeyArray:
+    """SplitMix64's finalizer (Steele et al. 2014), which spreads every bit of a 64-bit value over all of them."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 def _cut_inside(document: EncodedDocuments, fraction: float) -> Iterator[tuple[bool, EncodedDocuments]]:

@@ -1,10 +1,10 @@
 """What this process computes on: device, precision, rank; the one place that reads the launcher's environment."""
 
+import atexit
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -93,9 +93,8 @@ def keep_heap() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
-@contextmanager
-def device_of_this_process(*, bf16: bool | None, fp16: bool) -> Iterator[Device]:
-    """The device, and under torchrun the process group, for as long as the context lasts."""
+def device_of_this_process(*, bf16: bool | None, fp16: bool) -> Device:
+    """The device and, under torchrun, this process' place in the group."""
     rank, world_size, local = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
@@ -104,10 +103,9 @@ def device_of_this_process(*, bf16: bool | None, fp16: bool) -> Iterator[Device]
         keep_heap()
     dtype = precision(device, bf16=bf16, fp16=fp16)
     if world_size == 1:
-        yield Device(device, dtype)
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Device(device, dtype, rank, world_size)
-    finally:
-        dist.destroy_process_group()
+        return Device(device, dtype)
+    if not dist.is_initialized():
+        # Once for the life of the process: a second group would meet the first one's addresses in the launcher's store.
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    return Device(device, dtype, rank, world_size)

@@ -63,7 +63,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         begun = find_checkpoint(config.init_from) if config.init_from else None
         architecture = _architecture(shards, tokenizer, config, begun)
         problems += _fits(architecture, shards, tokenizer, config)
-        problems += _same_tokenizer(shards, tokenizer, begun, config) if begun else []
+        problems += _same_tokenizer(shards, tokenizer, begun, config, too_small=architecture.vocab_size < tokenizer.vocab_size) if begun else []
     except InputError as error:
         problems += error.problems
     try:
@@ -127,15 +127,15 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     return found
 
 
-def _same_tokenizer(shards: TokenShards, tokenizer: Tokenizer, begun: Resolved, config: PretrainConfig) -> list[str]:
+def _same_tokenizer(shards: TokenShards, tokenizer: Tokenizer, begun: Resolved, config: PretrainConfig, *, too_small: bool) -> list[str]:
     try:
         own = Tokenizer.load(begun.folder)
     except InputError:
         return []  # a checkpoint without a tokenizer: its size is all that can be compared
-    if len(own.vocab) != len(tokenizer.vocab) or own.vocab == tokenizer.vocab:
-        return []  # other sizes are told apart from this
-    name = config.init_from
-    return [f"{shards.folder} was made with another tokenizer than {name} has: prepare the text again with --tokenizer {name}, or leave --init_from out"]
+    if own.vocab == tokenizer.vocab or too_small:
+        return []  # a model too small for the shards' tokenizer is told of already
+    name, mend = config.init_from, f"prepare the text again with --tokenizer {config.init_from}, or leave --init_from out"
+    return [f"{shards.folder} was made with another tokenizer ({tokenizer.vocab_size} entries) than {name} has ({own.vocab_size} entries): {mend}"]
 
 
 def _resolve(config: PretrainConfig, architecture: Architecture, device: Device) -> PretrainConfig:

@@ -44,17 +44,17 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
     opened = _open(shards, config)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: give the name of a run folder with --out")
-    with device_of_this_process(bf16=config.bf16, fp16=config.fp16) as device:
-        plan = make_plan(opened, config, device)
-        if device.leads:
-            for observer in observers:
-                observer(Event("plan", 0, plan_values(plan, device)))
-        if config.dry_run:
-            return PretrainResult(out, out, {})
-        if not device.leads:
-            return _train(plan, RunFolder(out), device, ())
-        with RunFolder.open(out, write=True) as run:
-            return _train(plan, run, device, observers)
+    device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
+    plan = make_plan(opened, config, device)
+    if device.leads:
+        for observer in observers:
+            observer(Event("plan", 0, plan_values(plan, device)))
+    if config.dry_run:
+        return PretrainResult(out, out, {})
+    if not device.leads:
+        return _train(plan, RunFolder(out), device, ())
+    with RunFolder.open(out, write=True) as run:
+        return _train(plan, run, device, observers)
 
 
 def _open(shards: str | Path, config: PretrainConfig) -> TokenShards:
