@@ -34,8 +34,9 @@ def test_a_run_is_drawn_from_its_metrics(tmp_path: Path) -> None:
 
 
 def test_one_step_or_a_loss_that_is_no_number_still_draws(tmp_path: Path) -> None:
-    draw_losses([{"step": 1, "mlm_loss": 9.0}, {"step": 2, "mlm_loss": math.nan}], tmp_path / "loss.png", title="a run")
-    draw_losses([{"step": 1, "eval_mlm_loss": 9.0, "eval_nsp_loss": 0.7}], tmp_path / "loss.png", title="evaluations only")
+    draw_losses([{"step": 1, "mlm_loss": 9.0}, {"step": 2, "mlm_loss": math.nan}], tmp_path / "run.png", title="a run")
+    draw_losses([{"step": 1, "eval_mlm_loss": 9.0, "eval_nsp_loss": 0.7}], tmp_path / "evaluations.png", title="evaluations only")
+    assert all((tmp_path / name).read_bytes().startswith(PNG) for name in ("run.png", "evaluations.png"))
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
