@@ -1,11 +1,17 @@
-"""Multi-head self-attention (Vaswani et al. 2017, section 3.2.2)."""
+"""Multi-head attention (Vaswani et al. 2017, section 3.2.2)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bertwright.architecture import Block
+from bertwright.blocks.cache import KeysValues
 from bertwright.blocks.layout import Layout
+from bertwright.blocks.positions import NOWHERE, Placement
+from bertwright.blocks.scores import Scores
+
+# Tokens of a pass from which one product with the joined matrices is faster than three: below it, joining them costs more than it saves.
+JOINED_FROM = 512
 
 
 def at(hidden: Tensor, rows: Tensor | None) -> Tensor:
@@ -14,34 +20,76 @@ def at(hidden: Tensor, rows: Tensor | None) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Every token looks at the tokens that the layout lets it see.
+    """Every token looks at the tokens that the layout and the layer's reach let it see; with `memory`, at those of another stack.
 
     Query, key and value keep parameters of their own, as checkpoints name them, and are multiplied as one matrix.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, *, causal: bool = False, window: int | None = None) -> None:
         super().__init__()
-        size = block.hidden_size
-        self.num_heads, self.head_size, self.dropout = block.num_heads, block.head_size, block.attention_dropout
-        self.query, self.key, self.value = nn.Linear(size, size), nn.Linear(size, size), nn.Linear(size, size)
-        self.output = nn.Linear(size, size)
+        size, inner, bias = block.hidden_size, block.num_heads * block.head_size, block.attention_bias
+        self.num_heads, self.head_size, self.dropout = block.num_heads, block.head_size, block.dropout.attention
+        self.scale = block.head_size**-0.5 if block.scaled else 1.0
+        self.causal, self.window = causal, window
+        self.query, self.key, self.value = nn.Linear(size, inner, bias=bias), nn.Linear(size, inner, bias=bias), nn.Linear(size, inner, bias=bias)
+        self.output = nn.Linear(inner, size, bias=bias)
 
-    def project(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[batch, length, hidden_size] -> query, key and value, each [batch, heads, length, head_size]."""
-        parts = (self.query, self.key, self.value)
-        joined = F.linear(hidden, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
+    def project(self, hidden: Tensor, *parts: nn.Linear) -> list[Tensor]:
+        """[batch, length, hidden_size] -> one [batch, heads, length, head_size] for each part."""
         batch, length, _ = hidden.shape
-        query, key, value = joined.view(batch, length, 3, self.num_heads, self.head_size).permute(2, 0, 3, 1, 4).unbind(0)
-        return query, key, value
+        shape = (batch, length, self.num_heads, self.head_size)
+        if len(parts) == 1 or batch * length < JOINED_FROM:
+            return [part(hidden).view(shape).transpose(1, 2) for part in parts]
+        bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
+        joined = F.linear(hidden, torch.cat([part.weight for part in parts]), bias)
+        return list(joined.view(batch, length, len(parts), self.num_heads, self.head_size).permute(2, 0, 3, 1, 4).unbind(0))
 
-    def forward(self, hidden: Tensor, layout: Layout, rows: Tensor | None = None) -> Tensor:
-        """[batch, length, hidden_size] -> the same shape, or [rows, hidden_size] for these flat places alone."""
-        query, key, value = self.project(hidden)
-        mixed = layout.attend(query, key, value, dropout=self.dropout if self.training else 0.0)
-        out: Tensor = self.output(at(mixed.transpose(1, 2).reshape(hidden.shape), rows))
+    def forward(
+        self,
+        hidden: Tensor,
+        layout: Layout,
+        placement: Placement = NOWHERE,
+        *,
+        layer: int = 0,
+        rows: Tensor | None = None,
+        memory: Tensor | None = None,
+        cache: KeysValues | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape, or [rows, hidden_size] for these flat places alone.
+
+        memory: [batch, keys, hidden_size] in place of `hidden` for keys and values, `layout` is then its own. cache: keys and values of earlier calls, to
+        which this one's are added. seen: gets the probabilities, [batch, heads, length, keys], and the plain operations are taken.
+        """
+        query, key, value = self._query_key_value(hidden, placement, layer=layer, memory=memory, cache=cache)
+        bias = placement.bias(query, key, layer)
+        scores = Scores(
+            scale=self.scale,
+            causal=self.causal,
+            window=self.window,
+            bias=bias if bias is None or self.scale == 1 else bias * self.scale,
+            mix=placement.mix(layer),
+            dropout=self.dropout if self.training else 0.0,
+        )
+        if seen is not None:
+            seen.append(layout.probabilities(query, key, scores))
+        mixed = layout.attend(query, key, value, scores)
+        out: Tensor = self.output(at(mixed.transpose(1, 2).flatten(2), rows))
         return out
 
-    def probabilities(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """The attention after the softmax, [batch, heads, length, length]."""
-        query, key, _ = self.project(hidden)
-        return layout.probabilities(query, key)
+    def _query_key_value(
+        self, hidden: Tensor, placement: Placement, *, layer: int, memory: Tensor | None, cache: KeysValues | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if memory is not None:
+            (query,) = self.project(hidden, self.query)
+            if cache is not None and cache.filled:
+                return query, *cache.content()
+            key, value = self.project(memory, self.key, self.value)
+            if cache is not None:
+                cache.add(key, value)
+            return query, key, value
+        query, key, value = self.project(hidden, self.query, self.key, self.value)
+        query, key, value = placement.rotate(query, key, value, layer)
+        if cache is not None:
+            key, value = cache.add(key, value)
+        return query, key, value

@@ -1,4 +1,4 @@
-"""The position-wise feed-forward network (Vaswani et al. 2017, section 3.3)."""
+"""The position-wise feed-forward network (Vaswani et al. 2017, section 3.3), plain or gated (Shazeer 2020)."""
 
 from torch import Tensor, nn
 
@@ -7,14 +7,20 @@ from bertwright.blocks.activation import activation
 
 
 class FeedForward(nn.Module):
-    """Up, activation, down: [batch, length, hidden_size] -> the same shape."""
+    """[batch, length, hidden_size] -> the same shape: down(activation(up)), or gated, down(activation(gate) * value)."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        self.up = nn.Linear(block.hidden_size, block.intermediate_size)
-        self.down = nn.Linear(block.intermediate_size, block.hidden_size)
-        self.activation = activation(block.activation)
+        wide, bias = (block.hidden_size, block.intermediate_size), block.feed_forward_bias
+        if block.gated:
+            self.gate, self.value = nn.Linear(*wide, bias=bias), nn.Linear(*wide, bias=bias)
+        else:
+            self.up = nn.Linear(*wide, bias=bias)
+        self.down = nn.Linear(block.intermediate_size, block.hidden_size, bias=bias)
+        self.gated, self.activation = block.gated, activation(block.activation)
+        self.dropout = nn.Dropout(block.dropout.activation)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        out: Tensor = self.down(self.activation(self.up(hidden)))
+        inner = self.activation(self.gate(hidden)) * self.value(hidden) if self.gated else self.activation(self.up(hidden))
+        out: Tensor = self.down(self.dropout(inner))
         return out

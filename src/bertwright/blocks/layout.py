@@ -1,15 +1,13 @@
 """Where the tokens of a batch lie, and so who may attend to whom. A layout owns the attention call."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from bertwright.blocks.short_attention import short_attention, suits
+from bertwright.blocks.scores import Scores, attend, probabilities
 
 
 class Layout(Protocol):
@@ -18,47 +16,40 @@ class Layout(Protocol):
     def to(self, device: torch.device) -> "Layout":
         """The same layout on another device."""
 
-    def positions(self, input_ids: Tensor) -> Tensor | None:
+    def positions(self) -> Tensor | None:
         """Place of each token in its own sequence, [batch, length]; None where every row simply counts from 0."""
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, dropout: float) -> Tensor:
-        """Attention of [batch, heads, length, head_size] tensors, through the fused kernel; the same shape comes back."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        """Attention of [batch, heads, queries, head_size] over [batch, heads, keys, head_size], through the fused kernel where `scores` allow it."""
 
-    def probabilities(self, query: Tensor, key: Tensor) -> Tensor:
-        """The attention after the softmax, [batch, heads, length, length]; for looking at, in plain operations."""
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, *, dropout: float) -> Tensor:
-    if suits(query, dropout=dropout):
-        return short_attention(query, key, value, allowed)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout)
-
-
-def _probabilities(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return scores.softmax(-1)
+    def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
+        """The attention after the softmax, [batch, heads, queries, keys]; for looking at, in plain operations."""
 
 
 @dataclass(frozen=True)
 class Padded:
-    """One sequence a row. `mask` [batch, length] is true on real tokens; None where no row is padded."""
+    """One sequence a row. `mask` [batch, keys] is true on real tokens; None where no row is padded. Queries are the last ones of the keys."""
 
     mask: Tensor | None = None
+    _seen: dict[tuple[object, ...], Tensor | None] = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
-    def allowed(self) -> Tensor | None:
-        return None if self.mask is None else self.mask[:, None, None, :]
+    def allowed(self, scores: Scores, query: Tensor, key: Tensor) -> Tensor | None:
+        """True where attention may go, broadcastable to [batch, heads, queries, keys]; None for everywhere. Made once for each kind of layer."""
+        kind = (scores.causal, scores.window, query.shape[-2], key.shape[-2])
+        if kind not in self._seen:
+            reach = _reach(scores, query.shape[-2], key.shape[-2], query.device)
+            mask = None if self.mask is None else self.mask[:, None, None, :]
+            self._seen[kind] = _both(reach, mask)
+        return self._seen[kind]
 
-    def positions(self, input_ids: Tensor) -> Tensor | None:
+    def positions(self) -> Tensor | None:
         return None
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, dropout: float) -> Tensor:
-        return _attend(query, key, value, self.allowed, dropout=dropout)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        return attend(query, key, value, self.allowed(scores, query, key), scores)
 
-    def probabilities(self, query: Tensor, key: Tensor) -> Tensor:
-        return _probabilities(query, key, self.allowed)
+    def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
+        return probabilities(query, key, self.allowed(scores, query, key), scores)
 
     def to(self, device: torch.device) -> "Padded":
         return Padded(None if self.mask is None else self.mask.to(device, non_blocking=True))
@@ -72,10 +63,16 @@ class Packed:
     """
 
     sequences: Tensor
+    _seen: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
-    def allowed(self) -> Tensor:
-        return (self.sequences[:, None, :, None] == self.sequences[:, None, None, :]).contiguous()
+    def allowed(self, scores: Scores, query: Tensor, key: Tensor) -> Tensor:
+        """True where attention may go, [batch, 1, length, length]: within a sequence, and as far as the layer reaches."""
+        kind = (scores.causal, scores.window)
+        if kind not in self._seen:
+            same = self.sequences[:, None, :, None] == self.sequences[:, None, None, :]
+            reach = _reach(scores, query.shape[-2], key.shape[-2], query.device)
+            self._seen[kind] = (same if reach is None else same & reach).contiguous()
+        return self._seen[kind]
 
     @cached_property
     def _positions(self) -> Tensor:
@@ -84,14 +81,32 @@ class Packed:
         starts[:, 1:] = self.sequences[:, 1:] != self.sequences[:, :-1]
         return places - torch.where(starts, places, 0).cummax(dim=1).values
 
-    def positions(self, input_ids: Tensor) -> Tensor | None:
+    def positions(self) -> Tensor | None:
         return self._positions
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, dropout: float) -> Tensor:
-        return _attend(query, key, value, self.allowed, dropout=dropout)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        return attend(query, key, value, self.allowed(scores, query, key), scores)
 
-    def probabilities(self, query: Tensor, key: Tensor) -> Tensor:
-        return _probabilities(query, key, self.allowed)
+    def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
+        return probabilities(query, key, self.allowed(scores, query, key), scores)
 
     def to(self, device: torch.device) -> "Packed":
         return Packed(self.sequences.to(device, non_blocking=True))
+
+
+def _reach(scores: Scores, queries: int, keys: int, device: torch.device) -> Tensor | None:
+    """True where a layer may look by distance alone, [queries, keys]; None for everywhere."""
+    if (queries == 1 and scores.window is None) or (not scores.causal and scores.window is None):
+        return None
+    distance = torch.arange(keys, device=device) - torch.arange(keys - queries, keys, device=device)[:, None]
+    near = distance.abs() <= (keys if scores.window is None else scores.window)
+    return near & (distance <= 0) if scores.causal else near
+
+
+def _both(reach: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    if reach is None or mask is None:
+        return mask if reach is None else reach
+    # A padded token that reaches only padding looks at itself: a row of nothing would be no number.
+    queries, keys = reach.shape
+    own = torch.eye(keys, dtype=torch.bool, device=reach.device)[keys - queries :]
+    return (reach & mask) | own

@@ -15,36 +15,37 @@ LONGEST = 256
 
 
 class ShortAttention(torch.autograd.Function):
-    """softmax(query key^T / sqrt(head_size)) value over [batch, heads, length, head_size]; `allowed` broadcasts to [batch, heads, length, length]."""
+    """softmax(scale query key^T) value over [batch, heads, length, head_size]; `allowed` broadcasts to [batch, heads, queries, keys]."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
-        shape = query.shape
-        query, key, value = (x.reshape(-1, *shape[2:]) for x in (query, key, value))
-        scores = torch.bmm(query, key.mT).mul_(shape[-1] ** -0.5)
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
+        shape, keys = query.shape, key.shape[2]
+        query, key, value = (x.reshape(-1, *x.shape[2:]) for x in (query, key, value))
+        scores = torch.bmm(query, key.mT).mul_(scale)
         if allowed is not None:
-            scores.view(*shape[:3], shape[2]).masked_fill_(~allowed, torch.finfo(scores.dtype).min)
+            scores.view(*shape[:3], keys).masked_fill_(~allowed, torch.finfo(scores.dtype).min)
         probabilities = torch.softmax(scores, -1)
         ctx.save_for_backward(query, key, value, probabilities)
+        ctx.scale = scale
         return torch.bmm(probabilities, value).view(shape)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         query, key, value, probabilities = ctx.saved_tensors
         (grad,) = gradients
         shape = grad.shape
-        grad = grad.reshape(query.shape)
+        grad, of_keys = grad.reshape(query.shape), (*shape[:2], *key.shape[1:])
         of_value = torch.bmm(probabilities.mT, grad)
         # d softmax: p * (dp - sum(p * dp)); a forbidden place has p = 0 and so takes no gradient.
         of_scores = torch._softmax_backward_data(torch.bmm(grad, value.mT), probabilities, -1, probabilities.dtype)
-        of_scores.mul_(shape[-1] ** -0.5)
-        return torch.bmm(of_scores, key).view(shape), torch.bmm(of_scores.mT, query).view(shape), of_value.view(shape), None
+        of_scores.mul_(ctx.scale)
+        return torch.bmm(of_scores, key).view(shape), torch.bmm(of_scores.mT, query).view(of_keys), of_value.view(of_keys), None, None
 
 
-def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
-    """[batch, heads, length, head_size] three times -> the same shape. `allowed`: bool, true where attention may go."""
+def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, *, scale: float) -> Tensor:
+    """[batch, heads, queries, head_size], twice [batch, heads, keys, head_size] -> the shape of the query. `allowed`: bool, true where attention may go."""
     apply: Callable[..., Tensor] = ShortAttention.apply
-    return apply(query, key, value, allowed)
+    return apply(query, key, value, allowed, scale)
 
 
 def suits(query: Tensor, *, dropout: float) -> bool:

@@ -10,22 +10,20 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from bertwright.architecture import Architecture, HeadSpec
+from bertwright.architecture import Architecture, HeadKind
 from bertwright.checkpoints.files import verify as verify_files
 from bertwright.checkpoints.files import write_json_atomic
-from bertwright.checkpoints.matching import Matched, match
+from bertwright.checkpoints.matching import match
 from bertwright.checkpoints.weights import SAFETENSORS, open_weights, write_tensors
 from bertwright.errors import CheckpointError, InputError
-from bertwright.families import BERT, Config, Family, family_of
+from bertwright.families import Config, Family, family_of
 from bertwright.models import Model
-from bertwright.models.heads import build_heads
-from bertwright.models.initialisation import initialise
 
 
 class SavableModel(Model):
     """A Model that can write itself, and remembers the config.json it came with."""
 
-    config: Config | None = None
+    config: Config
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes config.json and model.safetensors, as `save_model` does."""
@@ -42,16 +40,16 @@ class LoadedModel:
 
     model: SavableModel
     config: dict[str, Any]
-    created: tuple[HeadSpec, ...]
+    created: tuple[HeadKind, ...]
     unused: tuple[str, ...]
 
 
 def load_model(
-    folder: Path, *, heads: tuple[HeadSpec, ...] | None = None, dropout: float | None = None, dtype: torch.dtype | None = None, verify: bool = False
+    folder: Path, *, heads: tuple[HeadKind, ...] | None = None, dropout: float | None = None, dtype: torch.dtype | None = None, verify: bool = False
 ) -> LoadedModel:
     """The model of a Hugging Face folder, of which no second copy is ever held.
 
-    heads: exactly these and those they stand on, or all that the folder has. dropout: in place of both of the config's. dtype: in place of the file's.
+    heads: exactly these and those they stand on, or all that the folder has. dropout: in place of the config's rates. dtype: in place of the file's.
     verify: compare every file with the hashes of the folder's manifest first, where it has one. Raises CheckpointError with one line for each thing wrong.
     """
     if verify and (folder / "training").is_dir():
@@ -59,44 +57,49 @@ def load_model(
     config = read_config(folder)
     family, architecture = _understand(config, folder / "config.json")
     if dropout is not None:
-        block = dataclasses.replace(architecture.encoder.block, dropout=dropout, attention_dropout=dropout)
-        architecture = dataclasses.replace(architecture, encoder=dataclasses.replace(architecture.encoder, block=block))
+        architecture = architecture.with_dropout(dropout)
     weights = open_weights(folder)
-    matched = match(weights, family, heads=heads)
+    matched = match(weights, family, config, heads=heads)
+    if architecture.tied is None:
+        architecture = dataclasses.replace(architecture, tied=not matched.untied())
     model = empty_model(architecture, matched.heads)
-    matched.check({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
-    state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors()}
-    state |= _new_heads(architecture, family, matched, dtype=state["embeddings.tokens.weight"].dtype)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    buffers = {name for name, _ in model.named_buffers()}
+    matched.check(shapes, optional=frozenset(buffers))
+    state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors(shapes)}
+    fresh = [*matched.created, *(name for name in buffers if name not in state)]
+    if fresh:
+        state |= _new_tensors(architecture, matched.heads, state, created=matched.created, dtype=state["tokens.weight"].dtype)
     model.load_state_dict(state, assign=True)
     model.config = config
     return LoadedModel(model=model.eval(), config=config, created=matched.created, unused=matched.unused)
 
 
-def empty_model(architecture: Architecture, heads: tuple[HeadSpec, ...]) -> SavableModel:
+def empty_model(architecture: Architecture, heads: tuple[HeadKind, ...]) -> SavableModel:
     """A model on the meta device, whose tensors have shapes and no values, to be filled by `load_state_dict(..., assign=True)`."""
     with torch.device("meta"), _Uninitialised():
         return SavableModel(architecture, heads)
 
 
-def save_model(model: Model, folder: Path, *, config: Config | None = None, architecture_class: str | None = None) -> None:
+def save_model(model: Model, folder: Path, *, config: Config, architecture_class: str | None = None) -> None:
     """Writes config.json and model.safetensors so that transformers loads them, in the model's dtypes.
 
-    config: a config.json whose keys are kept, unused ones too, where they do not contradict the model. architecture_class: Hugging Face's name for the
-    model; by default the config's, where the model has that class's heads, else the richest whose heads it has. Raises InputError when it lacks a head
-    of the class, BertwrightError when the system refuses to write.
+    config: a config.json whose keys are kept, unused ones too, where they do not contradict the model; its model type says the family.
+    architecture_class: Hugging Face's name for the model; by default the config's, where the model has that class's heads, else the richest whose heads it
+    has. Raises InputError when it lacks a head of the class, BertwrightError when the system refuses to write.
     """
-    family = BERT if config is None else family_of(config)
-    name = architecture_class or _default_class(model, family, config)
+    family = family_of(config)
+    name = architecture_class or default_class(model, family, config)
     if name not in family.classes:
         raise InputError(f"{name} is no class of the {family.name} family: take one of {', '.join(family.classes)}")
-    if lacking := [head.kind for head in family.classes[name].heads if head not in model.head_specs]:
+    if lacking := [head for head in family.classes[name] if head not in model.head_kinds]:
         raise InputError(f"the model cannot be saved as {name}: it has no {' and no '.join(lacking)} head")
     # With heads that the class does not know, the file holds more than the base model, and the prefix tells its parts apart.
-    prefixed = family.classes[name].prefixed or any(head not in family.base_heads for head in model.head_specs)
-    state = model.state_dict()
+    prefixed = name != family.base_class or any(head not in family.base_heads for head in model.head_kinds)
+    tensors = _in_their_names(model.state_dict(), family, model.head_kinds, prefixed=prefixed)
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / SAFETENSORS, {family.written_name(ours, prefixed=prefixed): tensor for ours, tensor in state.items()})
-    write_json_atomic(folder / "config.json", {**_describe(model, family, config), "architectures": [name], **_dtype_key(state, config)})
+    write_tensors(folder / SAFETENSORS, tensors)
+    write_json_atomic(folder / "config.json", {**_describe(model, family, config), "architectures": [name], **_dtype_key(tensors, config)})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -115,15 +118,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_architecture(path: Path, *, vocab_size: int | None = None) -> Architecture:
-    """The architecture that a config.json, or the one in a folder, describes; `vocab_size` where it names none.
+def read_architecture(path: Path, *, config: Config | None = None) -> Architecture:
+    """The architecture that a config.json, or the one in a folder, describes; `config`: its content, where it was read already.
 
     Raises CheckpointError with one line for each thing wrong in it.
     """
-    config = read_config(path)
-    if vocab_size is not None:
-        config.setdefault("vocab_size", vocab_size)
-    return _understand(config, path / "config.json" if path.is_dir() else path)[1]
+    return _understand(read_config(path) if config is None else config, path / "config.json" if path.is_dir() else path)[1]
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -148,28 +148,58 @@ def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor if dtype is None else tensor.to(dtype)
 
 
-def _new_heads(architecture: Architecture, family: Family, matched: Matched, *, dtype: torch.dtype) -> dict[str, Tensor]:
-    fresh = build_heads(architecture, family.complete_heads(matched.created))
-    initialise(fresh, std=architecture.initializer_range)
-    created = {head.kind for head in matched.created}
-    return {f"heads.{name}": tensor.to(dtype) for name, tensor in fresh.state_dict().items() if name.split(".")[0] in created}
+def _new_tensors(
+    architecture: Architecture, heads: tuple[HeadKind, ...], state: dict[str, Tensor], *, created: tuple[HeadKind, ...], dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """First values of what a file lacks: whole heads, and constants that it may leave out."""
+    small = {
+        name: dataclasses.replace(stack, num_layers=1, groups=min(stack.groups, 1), windows=stack.windows[:1]) for name, stack in architecture.stacks.items()
+    }
+    model = Model(dataclasses.replace(architecture, encoder=small.get("encoder"), decoder=small.get("decoder")), heads)
+    buffers = {name for name, _ in model.named_buffers()}
+    wanted = tuple(f"heads.{head}." for head in created)
+    return {name: tensor.to(dtype) for name, tensor in model.state_dict().items() if name not in state and (name in buffers or name.startswith(wanted))}
 
 
-def _default_class(model: Model, family: Family, config: Config | None) -> str:
-    for name in (config or {}).get("architectures") or ():
-        if name in family.classes and set(family.classes[name].heads) <= set(model.head_specs):
+def _in_their_names(state: dict[str, Tensor], family: Family, heads: tuple[HeadKind, ...], *, prefixed: bool) -> dict[str, Tensor]:
+    """Hugging Face's names and tensors of a state."""
+    rules, tensors = family.names(heads), {}
+    for name in state:
+        claim = rules.of_ours(name)
+        if claim is None:
+            raise KeyError(f"no name rule of the {family.name} family claims {name}")
+        theirs = claim.theirs if prefixed else claim.theirs.removeprefix(family.prefix)
+        if theirs not in tensors:
+            whole = state[name] if len(claim.ours) == 1 else torch.cat([state[part] for part in claim.ours])
+            tensors[theirs] = whole.t() if claim.transposed else whole
+    return tensors
+
+
+def default_class(model: Model, family: Family, config: Config) -> str:
+    """Hugging Face's class for a model: the config's, where the model has its heads, else the richest whose heads it has."""
+    for name in config.get("architectures") or ():
+        if name in family.classes and set(family.classes[name]) <= set(model.head_kinds):
             return str(name)
-    return family.class_for(model.head_specs)
+    return family.class_for(model.head_kinds)
 
 
-def _describe(model: Model, family: Family, config: Config | None) -> dict[str, Any]:
-    if config is not None and family.architecture(config) == model.architecture:
+def _describe(model: Model, family: Family, config: Config) -> dict[str, Any]:
+    described = family.architecture(config)
+    if described.tied is None:
+        described = dataclasses.replace(described, tied=model.architecture.tied)
+    if described == model.architecture:
         return dict(config)
-    return {**(config or {}), **family.config(model.architecture)}
+    labels = {} if described.num_labels == model.architecture.num_labels else label_keys([f"LABEL_{number}" for number in range(model.architecture.num_labels)])
+    return {**config, **family.config(model.architecture), **labels}
 
 
-def _dtype_key(state: dict[str, Tensor], config: Config | None) -> dict[str, str]:
+def label_keys(names: list[str]) -> dict[str, Any]:
+    """The keys of config.json that name a model's labels."""
+    return {"id2label": {str(number): name for number, name in enumerate(names)}, "label2id": {name: number for number, name in enumerate(names)}}
+
+
+def _dtype_key(state: dict[str, Tensor], config: Config) -> dict[str, str]:
     """The dtype that transformers would otherwise cast the weights to, where a config names another than they have."""
     dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}
-    keys = ("dtype",) if config is None else tuple(key for key in ("dtype", "torch_dtype") if key in config)
+    keys = tuple(key for key in ("dtype", "torch_dtype") if key in config)
     return {key: next(iter(dtypes)) for key in keys} if len(dtypes) == 1 else {}

@@ -1,124 +1,216 @@
 """Which tensor of a file is which of the model: by the family's names, with everything that does not fit reported at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from bertwright.architecture import HeadSpec
+from bertwright.architecture import HeadKind
 from bertwright.checkpoints.weights import Weights
 from bertwright.errors import CheckpointError
-from bertwright.families import Family
+from bertwright.families.family import Config, Constant, Family
+from bertwright.families.names import Claim, NameRules
 
 # Lines of one kind that an error shows: a wrong file has hundreds of them, and the first ones tell.
 SHOWN = 8
+# Names of ours that repeat another tensor where the model has no such parameter of its own: tied decoders, and the token table under each stack's name.
+COPIES = {
+    r"heads\.(\w+)\.decoder\.weight": "tokens.weight",
+    r"heads\.(\w+)\.decoder\.bias": r"heads.\1.bias",
+    r"(encoder|decoder)\.tokens\.weight": "tokens.weight",
+}
+
+Shape = tuple[int, ...]
+
+
+def original(name: str) -> str | None:
+    """What a name of ours repeats in a tied model; None for a tensor that stands for itself."""
+    for pattern, target in COPIES.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(target)
+    return None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor of ours inside one of the file: part `part` of `parts` along its first dimension, transposed first where the file has it so."""
+
+    theirs: str
+    part: int = 0
+    parts: int = 1
+    transposed: bool = False
+
+    def shape(self, stored: Shape) -> Shape:
+        """The shape that the model sees, of a tensor that is stored with this one."""
+        turned = stored[::-1] if self.transposed else stored
+        return (turned[0] // self.parts, *turned[1:]) if turned else turned
+
+    def stored_shape(self, ours: Shape) -> Shape:
+        """The shape in the file, of a tensor that the model has with this one."""
+        whole = (ours[0] * self.parts, *ours[1:]) if ours else ours
+        return whole[::-1] if self.transposed else whole
+
+    def read(self, weights: Weights) -> Tensor:
+        tensor = weights.read(self.theirs)
+        turned = tensor.t() if self.transposed else tensor
+        if self.parts == 1:
+            return turned.contiguous()
+        # A copy of its own: a part would keep the whole in memory.
+        return turned.chunk(self.parts)[self.part].clone(memory_format=torch.contiguous_format)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
     """The claims on a file's tensors.
 
-    ours: our name -> name in the file. copies: name in the file of a tied copy -> that of its original. buffers: name in the file -> kind of constant.
-    strange: names that nothing claims. heads: those the model gets; created: those of them that the file lacks; unused: names of heads left out.
+    ours: our name -> where it is stored. buffers: name in the file -> kind of constant. strange: names that nothing claims.
+    heads: those the model gets; created: those of them that the file lacks; unused: names of heads left out.
     """
 
     weights: Weights
     family: Family
-    ours: Mapping[str, str]
-    copies: Mapping[str, str]
-    buffers: Mapping[str, str]
+    rules: NameRules
+    ours: Mapping[str, Stored]
+    buffers: Mapping[str, Constant]
     strange: tuple[str, ...]
-    heads: tuple[HeadSpec, ...]
-    created: tuple[HeadSpec, ...]
+    heads: tuple[HeadKind, ...]
+    created: tuple[HeadKind, ...]
     unused: tuple[str, ...]
 
-    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Compares the claims with the model's names and shapes, and copies and buffers with what they repeat. Raises CheckpointError."""
-        source, created = self.weights.source, tuple(f"heads.{head.kind}." for head in self.created)
-        strange = [*self.strange, *(theirs for ours, theirs in self.ours.items() if ours not in shapes)]
+    def untied(self) -> bool:
+        """Whether a language-modelling head has a decoder that is not the token embeddings."""
+        return any(not self._equal(name, "tokens.weight") for name in self.ours if original(name) == "tokens.weight" and name.startswith("heads."))
+
+    def placed(self, shapes: Mapping[str, Shape]) -> dict[str, Stored]:
+        """Where each of the model's tensors is stored; a tied one may lie under its copy's name alone, and a bias may stand for one that repeats it."""
+        found = {name: stored for name, stored in self.ours.items() if name in shapes}
+        for name, stored in self.ours.items():
+            repeated = original(name)
+            if name not in shapes and repeated is not None and repeated in shapes:
+                found.setdefault(repeated, stored)
+        for name in shapes:
+            repeated = original(name)
+            if name not in found and repeated in found and name.endswith(".bias"):
+                found[name] = found[repeated]
+        return found
+
+    def check(self, shapes: Mapping[str, Shape], *, optional: frozenset[str] = frozenset()) -> None:
+        """Compares the claims with the model's names and shapes, and copies and buffers with what they repeat. Raises CheckpointError.
+
+        optional: names of the model that a file may lack.
+        """
+        source, placed = self.weights.source, self.placed(shapes)
+        created = tuple(f"heads.{head}." for head in self.created)
+        strange = [*self.strange, *(stored.theirs for name, stored in self.ours.items() if name not in shapes and original(name) not in shapes)]
         problems = _shown([f"tensor {name} of {source} has no place in this model: its config.json is of another one, or the file" for name in strange])
-        lacking = [name for name in shapes if name not in self.ours and not name.startswith(created)]
-        problems += _shown([f"tensor {self.family.written_name(name, prefixed=True)} is missing from {source}: take a whole checkpoint" for name in lacking])
-        present = {name: theirs for name, theirs in self.ours.items() if name in shapes}
+        lacking = [name for name in shapes if name not in placed and name not in optional and not name.startswith(created)]
+        problems += _shown([f"tensor {self._written(name)} is missing from {source}: take a whole checkpoint" for name in lacking])
         problems += _shown(
             [
-                f"tensor {theirs} of {source} has shape {list(self.weights.shapes[theirs])} where config.json makes it {list(shapes[name])}"
-                for name, theirs in present.items()
-                if self.weights.shapes[theirs] != shapes[name]
+                f"tensor {stored.theirs} of {source} has shape {list(self.weights.shapes[stored.theirs])} "
+                f"where config.json makes it {list(stored.stored_shape(shapes[name]))}"
+                for name, stored in placed.items()
+                if self.weights.shapes[stored.theirs] != stored.stored_shape(shapes[name])
             ]
         )
         problems += _shown(
             [
-                f"tensor {theirs} of {source} is not of plain floating point: take the checkpoint from before it was quantised"
-                for theirs in present.values()
-                if theirs not in self.weights.floating
+                f"tensor {stored.theirs} of {source} is not of plain floating point: take the checkpoint from before it was quantised"
+                for stored in placed.values()
+                if stored.theirs not in self.weights.floating
             ]
         )
-        if problems := problems or [*self._unequal_copies(), *self._unequal_buffers()]:
+        if problems := list(dict.fromkeys(problems)) or [*self._unequal_copies(shapes), *self._unequal_buffers()]:
             raise CheckpointError(*problems)
 
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def tensors(self, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, Tensor]]:
         """Our names and tensors, each read when it is its turn."""
-        for name, theirs in self.ours.items():
-            yield name, self.weights.read(theirs)
+        for name, stored in self.placed(shapes).items():
+            yield name, stored.read(self.weights)
 
-    def _unequal_copies(self) -> Iterator[str]:
-        for copy, original in self.copies.items():
-            if not torch.equal(self.weights.read(copy), self.weights.read(original)):
-                yield f"tensor {copy} of {self.weights.source} differs from {original}, which it must repeat: untied decoders are not supported"
+    def _written(self, name: str) -> str:
+        claim = self.rules.of_ours(name)
+        return name if claim is None else claim.theirs
+
+    def _equal(self, copy: str, kept: str) -> bool:
+        return kept not in self.ours or torch.equal(self.ours[copy].read(self.weights), self.ours[kept].read(self.weights))
+
+    def _unequal_copies(self, shapes: Mapping[str, Shape]) -> Iterator[str]:
+        for name, stored in self.ours.items():
+            kept = original(name)
+            if name not in shapes and kept is not None and not self._equal(name, kept):
+                yield (
+                    f"tensor {stored.theirs} of {self.weights.source} differs from {self.ours[kept].theirs}, which config.json says it repeats: "
+                    "set tie_word_embeddings to false there, or take a whole checkpoint"
+                )
 
     def _unequal_buffers(self) -> Iterator[str]:
         for name, kind in self.buffers.items():
-            buffer = self.weights.read(name).flatten()
-            constant = torch.arange(len(buffer)) if kind == "arange" else torch.zeros(len(buffer))
-            if not torch.equal(buffer.to(constant.dtype), constant):
+            if not _is_constant(self.weights.read(name), kind):
                 yield f"tensor {name} of {self.weights.source} is not the constant ({kind}) that this family has there: take another checkpoint"
 
 
-def match(weights: Weights, family: Family, *, heads: tuple[HeadSpec, ...] | None) -> Matched:
-    """Claims the file's tensors for a model with these heads, or with all that the file has. Raises CheckpointError where two names mean one tensor."""
-    full = {name: family.full_name(name) for name in weights.shapes}
-    known = {name: ours for name, theirs in full.items() if (ours := family.names.to_ours(theirs)) is not None}
-    claims = _unique(weights, known)
-    written = {theirs: name for name, theirs in full.items()}
-    copies = {}
-    for copy, original in family.tied.items():
-        ours = family.names.to_ours(original)
-        if copy in written and ours is not None:
-            # Old and pruned files may hold only the copy: it stands in for what it repeats.
-            if ours not in claims:
-                claims[ours] = written[copy]
-            else:
-                copies[written[copy]] = claims[ours]
-    in_file = tuple(head for head in family.head_order if any(name.startswith(f"heads.{head.kind}.") for name in claims))
+def match(weights: Weights, family: Family, config: Config, *, heads: tuple[HeadKind, ...] | None) -> Matched:
+    """Claims the file's tensors for a model with these heads, or with all that the file and its class have. Raises CheckpointError where two names mean one."""
+    declared = _declared_heads(weights, family, config)
+    rules = family.names_beside(declared)
+    full = {name: family.full_name(name, rules) for name in weights.shapes}
+    claimed = {name: claim for name, theirs in full.items() if (claim := rules.of_theirs(theirs)) is not None}
+    ours = _unique(weights, claimed)
+    buffers = {name: constant for name, theirs in full.items() if name not in claimed and (constant := family.constant(theirs)) is not None}
+    in_file = tuple(head for head in family.heads if head in declared or any(name.startswith(f"heads.{head}.") for name in ours))
     wanted = family.complete_heads(in_file if heads is None else heads)
-    left_out = tuple(f"heads.{head.kind}." for head in in_file if head not in wanted)
-    buffers = {name: family.buffers[theirs] for name, theirs in full.items() if theirs in family.buffers}
-    others = [name for name in weights.shapes if name.split(".")[0] in family.other_heads]
-    taken = {*known, *copies, *claims.values(), *buffers, *others}
+    left_out = tuple(f"heads.{head}." for head in in_file if head not in wanted)
     return Matched(
         weights=weights,
         family=family,
-        ours={ours: theirs for ours, theirs in claims.items() if not ours.startswith(left_out)} if left_out else claims,
-        copies=copies,
+        rules=rules,
+        ours={name: stored for name, stored in ours.items() if not name.startswith(left_out)} if left_out else ours,
         buffers=buffers,
-        strange=tuple(name for name in weights.shapes if name not in taken),
+        strange=tuple(name for name in weights.shapes if name not in claimed and name not in buffers),
         heads=wanted,
         created=tuple(head for head in wanted if head not in in_file),
-        unused=(*(theirs for ours, theirs in claims.items() if left_out and ours.startswith(left_out)), *others),
+        unused=tuple(dict.fromkeys(stored.theirs for name, stored in ours.items() if left_out and name.startswith(left_out))),
     )
 
 
-def _unique(weights: Weights, known: Mapping[str, str]) -> dict[str, str]:
-    claims: dict[str, str] = {}
+def _declared_heads(weights: Weights, family: Family, config: Config) -> tuple[HeadKind, ...]:
+    """The heads of the class that config.json names; without one, of the first class that has a place for every tensor."""
+    for name in config.get("architectures") or ():
+        if name in family.classes:
+            return family.classes[name]
+    for heads in family.classes.values():
+        rules = family.names(heads)
+        full = [family.full_name(name, rules) for name in weights.shapes]
+        if all(rules.of_theirs(name) is not None or family.constant(name) is not None for name in full):
+            held = {ours for name in full if (claim := rules.of_theirs(name)) is not None for ours in claim.ours}
+            return tuple(head for head in heads if any(name.startswith(f"heads.{head}.") for name in held))
+    return ()
+
+
+def _unique(weights: Weights, claimed: Mapping[str, Claim]) -> dict[str, Stored]:
+    ours: dict[str, Stored] = {}
     twice = []
-    for theirs, ours in known.items():
-        if ours in claims:
-            twice.append(f"tensors {claims[ours]} and {theirs} of {weights.source} are the same one under two names: take a whole checkpoint")
-        claims[ours] = theirs
+    for theirs, claim in claimed.items():
+        for part, name in enumerate(claim.ours):
+            if name in ours:
+                twice.append(f"tensors {ours[name].theirs} and {theirs} of {weights.source} are the same one under two names: take a whole checkpoint")
+            ours[name] = Stored(theirs, part, len(claim.ours), claim.transposed)
     if twice:
-        raise CheckpointError(*_shown(twice))
-    return claims
+        raise CheckpointError(*_shown(list(dict.fromkeys(twice))))
+    return ours
+
+
+def _is_constant(tensor: Tensor, kind: Constant) -> bool:
+    if kind == "number":
+        return tensor.numel() == 1
+    if kind == "causal":
+        return torch.equal(tensor.bool(), torch.ones(tensor.shape[-2:], dtype=torch.bool).tril().expand(tensor.shape))
+    buffer = tensor.flatten()
+    constant = torch.arange(len(buffer)) if kind == "arange" else torch.zeros(len(buffer))
+    return torch.equal(buffer.to(constant.dtype), constant)
 
 
 def _shown(lines: list[str]) -> list[str]:

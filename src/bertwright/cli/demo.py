@@ -15,7 +15,7 @@ from bertwright.cli.demo_corpus import write_corpus
 from bertwright.cli.display import duration, evaluation_summary, training_display
 from bertwright.cli.options import Flag
 from bertwright.errors import InputError, Interrupted
-from bertwright.families.presets import preset
+from bertwright.families.presets import preset_architecture
 from bertwright.training.config import PretrainConfig, PretrainResult
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ def _check(config: PretrainConfig, *, vocab_size: int) -> None:
     if vocab_size < SMALLEST_VOCABULARY:
         problems.append(f"vocab_size is {vocab_size}: it must be at least {SMALLEST_VOCABULARY}")
     try:
-        limit = preset(config.model, vocab_size=max(vocab_size, SMALLEST_VOCABULARY)).encoder.positions.max_length
+        limit = preset_architecture(config.model, vocab_size=max(vocab_size, SMALLEST_VOCABULARY)).max_length
     except InputError as error:
         problems += error.problems
     else:
-        if config.max_seq_length > limit:
+        if limit is not None and config.max_seq_length > limit:
             problems.append(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
     if problems:
         raise InputError(*problems)
@@ -154,7 +154,7 @@ def _fill_untrained(shards: Path, *, model: str, seed: int) -> "list[FilledText]
 
     tokenizer = Tokenizer.load(TokenShards.open(shards).tokenizer_folder)
     torch.manual_seed(seed)
-    untrained = Model(preset(model, vocab_size=tokenizer.vocab_size), (MLM,)).eval()
+    untrained = Model(preset_architecture(model, vocab_size=tokenizer.vocab_size), (MLM,)).eval()
     return Predictor(model=untrained, tokenizer=tokenizer, checkpoint=shards).fill_masks(SENTENCES, top_k=SHOWN)
 
 

@@ -1,27 +1,35 @@
-"""Architectures by name: `<family>-<size>`."""
+"""Models by name: `<family>-<size>`."""
 
 import difflib
+from typing import Any
 
-from bertwright.architecture import Absolute, Architecture, Block, Stack
+from bertwright.architecture import Architecture
 from bertwright.errors import InputError
+from bertwright.families.registry import FAMILIES, family_of
 
 # Layers and hidden size: base and large are the paper's (Devlin et al. 2018, section 3), the smaller ones those of Turc et al. 2019 (arXiv 1908.08962).
-# Heads are of size 64, the feed-forward is four times as wide as the model.
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768), "large": (24, 1024)}
-PRESETS = tuple(f"bert-{size}" for size in SIZES)
-HEAD_SIZE = 64
+PRESETS = tuple(f"{family.name}-{size}" for family in FAMILIES for size in SIZES)
 
 
-def preset(name: str, *, vocab_size: int, max_length: int = 512) -> Architecture:
-    """The architecture of a preset, with no dropout: the first training on much text needs none.
+def preset_architecture(name: str, *, vocab_size: int, **keys: Any) -> Architecture:
+    """The architecture of a preset, as `preset` describes it."""
+    config = preset(name, vocab_size=vocab_size, **keys)
+    return family_of(config).architecture(config)
 
-    vocab_size: entries of the tokenizer; max_length: positions, in tokens. Raises InputError for an unknown name, naming the nearest, and for impossible sizes.
+
+def preset(name: str, *, vocab_size: int, **keys: Any) -> dict[str, Any]:
+    """The config.json of a preset, with no dropout: the first training on much text needs none.
+
+    vocab_size: entries of the tokenizer; keys: others of the config, ids of special tokens among them. Raises InputError for an unknown name, naming the
+    nearest, and for impossible values.
     """
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"model {name!r} is no preset: {hint}take one of {', '.join(PRESETS)}, or a config.json")
-    num_layers, hidden_size = SIZES[name.removeprefix("bert-")]
-    block = Block(hidden_size=hidden_size, num_heads=hidden_size // HEAD_SIZE, intermediate_size=4 * hidden_size)
-    stack = Stack(block=block, num_layers=num_layers, positions=Absolute(max_length=max_length), segments=2)
-    return Architecture(vocab_size=vocab_size, pad_id=0, embedding_size=hidden_size, encoder=stack).check()
+        families, sizes = ", ".join(family.name for family in FAMILIES), ", ".join(SIZES)
+        raise InputError(f"model {name!r} is no preset: {hint}take FAMILY-SIZE of the families {families} and the sizes {sizes}, or a config.json")
+    family_name, size = name.rsplit("-", 1)
+    family = next(family for family in FAMILIES if family.name == family_name)
+    asked = {"model_type": family.model_types[0], **family.sizes(*SIZES[size]), "vocab_size": vocab_size, **keys}
+    return {**asked, **family.config(family.architecture(asked).check())}

@@ -1,13 +1,14 @@
 """A trained checkpoint at work: fills masks, gives vectors."""
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from bertwright.architecture import HeadSpec
+from bertwright.architecture import HeadKind
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.resolve import resolve_checkpoint
 from bertwright.errors import CheckpointError, InputError
@@ -54,13 +55,13 @@ class Predictor:
         self.model, self.tokenizer, self.checkpoint = model, tokenizer, checkpoint
 
     @property
-    def heads(self) -> tuple[HeadSpec, ...]:
-        return self.model.head_specs
+    def heads(self) -> tuple[HeadKind, ...]:
+        return self.model.head_kinds
 
     @property
     def max_length(self) -> int:
-        """Longest sequence in tokens, [CLS] and [SEP] included."""
-        return self.model.architecture.encoder.positions.max_length
+        """Longest sequence in tokens, [CLS] and [SEP] included; a number beyond all texts where the model's positions know no limit."""
+        return self.model.architecture.max_length or sys.maxsize
 
     @property
     def mask_token(self) -> str:

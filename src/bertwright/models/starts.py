@@ -6,9 +6,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from bertwright.architecture import Absolute, Architecture
 from bertwright.blocks.attention import Attention
-from bertwright.blocks.encoder_block import EncoderBlock
-from bertwright.models.heads import MaskedLM
+from bertwright.blocks.positions import AbsolutePosition
+from bertwright.models.heads import LanguageModelling
 from bertwright.models.transformer import Model
 
 # Found by trial on WikiText-2 at 4x256: word and position parts leave the embedding norm with equal variance at
@@ -24,6 +25,14 @@ def offsets(num_heads: int) -> list[int]:
     return [(1 + head // 2) * (-1 if head % 2 == 0 else 1) for head in range(num_heads)]
 
 
+def knows_neighbours(architecture: Architecture) -> bool:
+    """Whether `start_at_neighbours` can be used: learned absolute positions, in an encoder as wide as its embeddings and without shared layers."""
+    encoder = architecture.encoder
+    if encoder is None or architecture.decoder is not None or encoder.projection or encoder.groups:
+        return False
+    return isinstance(encoder.positions, Absolute) and not encoder.block.norm_first
+
+
 @torch.no_grad()
 def start_at_neighbours(model: Model) -> None:
     """Sets a stock BERT's embeddings, queries and keys so that every head begins by looking at one neighbour.
@@ -34,19 +43,21 @@ def start_at_neighbours(model: Model) -> None:
     query takes that subspace as it is and the key takes it rotated by the head's offset; the rest of both starts at a
     tenth of its usual size. Nothing about the architecture changes. An odd head size leaves its last dimension as it was.
     """
-    block = model.architecture.encoder.block
-    half = block.head_size // 2
+    encoder = model.encoder
+    if encoder is None or not isinstance(encoder.positions, AbsolutePosition):
+        raise ValueError("this start needs an encoder with learned absolute positions")
+    half = encoder.data.block.head_size // 2
     width = 2 * half
     frequencies = math.pi * torch.frac(torch.arange(1, half + 1, dtype=torch.float64) * GOLDEN)
-    places = torch.arange(model.architecture.encoder.positions.max_length, dtype=torch.float64)
+    places = torch.arange(len(encoder.positions.weight), dtype=torch.float64)
     angles = places[:, None] * frequencies
-    embeddings = model.embeddings
-    embeddings.tokens.weight[:, :width] = 0
-    embeddings.segments.weight[:, :width] = 0
-    embeddings.positions.weight.zero_()
-    embeddings.positions.weight[:, :width] = (AMPLITUDE * torch.cat([angles.cos(), angles.sin()], dim=1)).float()
-    for layer in model.encoder.blocks:
-        _look_at_neighbours(cast(EncoderBlock, layer).attention, frequencies)
+    model.tokens.weight[:, :width] = 0
+    if encoder.segments is not None:
+        encoder.segments.weight[:, :width] = 0
+    encoder.positions.weight.zero_()
+    encoder.positions.weight[:, :width] = (AMPLITUDE * torch.cat([angles.cos(), angles.sin()], dim=1)).float()
+    for layer in encoder.in_order():
+        _look_at_neighbours(layer.attention, frequencies)
 
 
 @torch.no_grad()
@@ -56,7 +67,10 @@ def start_at_frequencies(model: Model, counts: Tensor) -> None:
     counts: [vocab_size] occurrences in the training text; half a one is added to each, so that what never occurs stays finite.
     """
     smoothed = counts.double() + 0.5
-    cast(MaskedLM, model.heads["mlm"]).bias.copy_((smoothed / smoothed.sum()).log())
+    head = cast(LanguageModelling, model.heads["mlm"])
+    bias = head.bias if head.decoder is None or head.decoder.bias is None else head.decoder.bias
+    if bias is not None:
+        bias.copy_((smoothed / smoothed.sum()).log())
 
 
 def _look_at_neighbours(attention: Attention, frequencies: Tensor) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bertwright.architecture import MLM, HeadSpec
+from bertwright.architecture import MLM, HeadKind
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch, layout_of, shown_length
 from bertwright.data.keys import KeyArray
@@ -45,7 +45,7 @@ class MaskedLanguageModel:
 
     vocabulary: Vocabulary
     rate: float = 0.15
-    heads: tuple[HeadSpec, ...] = (MLM,)
+    heads: tuple[HeadKind, ...] = (MLM,)
     terms: tuple[str, ...] = ("mlm",)
     simpler: None = None
 

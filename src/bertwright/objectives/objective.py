@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from bertwright.architecture import HeadSpec
+from bertwright.architecture import HeadKind
 from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
 from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
@@ -28,7 +28,7 @@ class Objective(Protocol):
     """What the loop knows: the heads it needs, the samples it reads, how a batch is made and how it is scored."""
 
     @property
-    def heads(self) -> tuple[HeadSpec, ...]:
+    def heads(self) -> tuple[HeadKind, ...]:
         """The heads a model needs."""
 
     @property

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bertwright.architecture import MLM, NSP, POOLER, HeadSpec
+from bertwright.architecture import MLM, NSP, POOLER, HeadKind
 from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
 from bertwright.data.samples import IntArray, Samples, SentencePairs, Source, Vocabulary
@@ -20,7 +20,7 @@ class NextSentence:
     """Pairs of segments: predicts their masked tokens, and whether B follows A."""
 
     mlm: MaskedLanguageModel
-    heads: tuple[HeadSpec, ...] = (POOLER, MLM, NSP)
+    heads: tuple[HeadKind, ...] = (POOLER, MLM, NSP)
     terms: tuple[str, ...] = ("mlm", "nsp")
 
     @property

@@ -13,7 +13,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
     """The plan by name: sizes, recipe, budget, and the steps, memory (bytes) and time (seconds) it is expected to take."""
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.objective.heads).parameters())
-    config, stack = plan.config, plan.architecture.encoder
+    config, stack = plan.config, plan.architecture.last
     rate = f"{config.optimizer}, learning rate {config.learning_rate:.3g}" + (f", Muon {config.muon_learning_rate:.3g}" if config.optimizer == "muon" else "")
     step_tokens = (config.batch_size or 1) * config.max_seq_length
     unit_tokens = {"steps": step_tokens, "samples": config.max_seq_length, "tokens": 1}.get(plan.budget.unit, 0)
@@ -49,7 +49,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
 
 def _tokens_per_second(plan: Plan, device: Device) -> float:
     operations = operations_per_token(plan.architecture, length=plan.config.max_seq_length, scored=plan.config.mlm_probability)
-    rate = matrix_rate(device, hidden_size=plan.architecture.encoder.block.hidden_size)
+    rate = matrix_rate(device, hidden_size=plan.architecture.hidden_size)
     return EFFICIENCY * rate * device.world_size / operations
 
 

@@ -47,7 +47,7 @@ def model_card(
     architecture: Architecture, config: PretrainConfig, *, data: Mapping[str, Any], progress: Progress, metrics: Mapping[str, float], name: str
 ) -> str:
     """The card's text. `data`: what identifies the text; `metrics`: the last evaluation by name; `name`: the Hugging Face class."""
-    stack = architecture.encoder
+    stack = architecture.last
     return _CARD.format(
         layers=stack.num_layers,
         hidden=stack.block.hidden_size,

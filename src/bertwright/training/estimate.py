@@ -17,7 +17,7 @@ KEPT_PER_BLOCK = 17
 def operations_per_token(architecture: Architecture, *, length: int, scored: float) -> float:
     """Floating-point operations of one token, forward and backward: 6 for each weight of the blocks, 12 x layers x length x hidden size for
     attention, 6 for each weight of the MLM head on the `scored` share of tokens."""
-    block, layers = architecture.encoder.block, architecture.encoder.num_layers
+    block, layers = architecture.last.block, architecture.last.depth
     weights = layers * (4 * block.hidden_size**2 + 2 * block.hidden_size * block.intermediate_size)
     head = block.hidden_size * architecture.embedding_size + architecture.embedding_size * architecture.vocab_size
     return 6.0 * weights + 12.0 * layers * length * block.hidden_size + 6.0 * scored * head
@@ -39,7 +39,7 @@ def matrix_rate(device: Device, *, hidden_size: int, seconds: float = 0.1) -> fl
 
 def bytes_needed(architecture: Architecture, *, parameters: int, muon: bool, half: bool, rows: int, length: int, scored: float) -> int:
     """Weights, gradients, optimizer and activations of one pass of `rows` x `length` tokens, in bytes; the interpreter not counted."""
-    block, layers = architecture.encoder.block, architecture.encoder.num_layers
+    block, layers = architecture.last.block, architecture.last.depth
     width, tokens = (2 if half else 4), rows * length
     in_muon = layers * (4 * block.hidden_size**2 + 2 * block.hidden_size * block.intermediate_size) if muon else 0
     state = parameters * (8 + (2 * width if half else 0)) + 4 * in_muon + 8 * (parameters - in_muon)

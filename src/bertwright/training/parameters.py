@@ -34,7 +34,8 @@ def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
     """Muon for the matrices of blocks and heads (Jordan et al. 2024); AdamW for the rest, without decay on biases and norms."""
     if parameter.ndim < 2:
         return "adamw_no_decay"
-    inside = name.startswith("encoder.") or name.endswith("dense.weight")
+    table = ".positions." in name or ".segments." in name
+    inside = (name.startswith(("encoder.", "decoder.")) and not table) or name.endswith("dense.weight")
     return "muon" if optimizer == "muon" and inside else "adamw"
 
 
@@ -47,7 +48,7 @@ class FlatParameters:
     """
 
     def __init__(self, model: Model, *, dtype: torch.dtype, optimizer: str) -> None:
-        named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters()]
+        named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters() if parameter.requires_grad]
         named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], tuple(item[1].shape)))
         self.model, self.dtype = model, dtype
         self.places: list[Place] = []
@@ -68,7 +69,7 @@ class FlatParameters:
 
     @staticmethod
     def _stays_float32(name: str) -> bool:
-        return name == "heads.mlm.bias" or (name.startswith("embeddings.") and not name.startswith("embeddings.norm"))
+        return name in ("tokens.weight", "heads.mlm.bias", "heads.lm.bias") or ".positions." in name or ".segments." in name
 
     def _adopt(self, place: Place, parameter: nn.Parameter) -> None:
         if place.start < self.direct:
@@ -101,5 +102,6 @@ class FlatParameters:
             yield run[0].rule, run[0].shape, run[0].start, run[-1].stop
 
     def state(self) -> dict[str, Tensor]:
-        """The masters by parameter name, as views."""
-        return {place.name: place.of(self.master) for place in self.places}
+        """The masters by parameter name, as views, and the model's tensors that are not trained."""
+        trained = {place.name: place.of(self.master) for place in self.places}
+        return {**{name: tensor for name, tensor in self.model.state_dict().items() if name not in trained}, **trained}

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertwright.architecture import Architecture
-from bertwright.checkpoints.huggingface import read_architecture
+from bertwright.architecture import Architecture, HeadKind
+from bertwright.checkpoints.huggingface import read_architecture, read_config
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.data.samples import Source, Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
-from bertwright.families.presets import preset
+from bertwright.families import Config, family_of, preset
+from bertwright.models.starts import knows_neighbours
 from bertwright.objectives import Objective, objective
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig
@@ -32,7 +33,7 @@ EVAL_SAMPLES = 256
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that a run is made from. `config` has no None left that the run depends on, `given` is as the user gave it; `begun`: the
-    checkpoint whose weights it begins with; `source` cuts the training samples.
+    checkpoint whose weights it begins with; `model_config`: the model's config.json; `source` cuts the training samples.
     """
 
     config: PretrainConfig
@@ -40,6 +41,7 @@ class Plan:
     begun: Resolved | None
     shards: TokenShards
     vocabulary: Vocabulary
+    model_config: Config
     architecture: Architecture
     objective: Objective
     source: Source
@@ -59,10 +61,12 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     tokenizer = Tokenizer.load(shards.tokenizer_folder)
     vocabulary = Vocabulary.of(tokenizer)
     architecture, source, trained_for, begun = None, None, None, None
+    model_config: dict[str, Any] = {}
     try:
         begun = find_checkpoint(config.init_from) if config.init_from else None
-        architecture = _architecture(shards, tokenizer, config, begun)
-        problems += _fits(architecture, shards, tokenizer, config)
+        model_config, architecture = _model(shards, tokenizer, config, begun)
+        trained_for = objective(config.objective, vocabulary, mlm_probability=config.mlm_probability)
+        problems += _fits(architecture, shards, tokenizer, config, heads=trained_for.heads)
         problems += _same_tokenizer(shards, tokenizer, begun, config, too_small=architecture.vocab_size < tokenizer.vocab_size) if begun else []
     except InputError as error:
         problems += error.problems
@@ -87,6 +91,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         begun=begun,
         shards=shards,
         vocabulary=vocabulary,
+        model_config=model_config,
         architecture=architecture,
         objective=trained_for,
         source=source,
@@ -95,23 +100,26 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     )
 
 
-def _architecture(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None) -> Architecture:
-    if begun:
-        found = read_architecture(begun.folder)
-    elif config.model.endswith(".json"):
-        found = read_architecture(Path(config.model), vocab_size=shards.vocab_size)
+def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None) -> tuple[dict[str, Any], Architecture]:
+    """The model's config.json and what it describes, with the tokenizer's padding and the run's dropout."""
+    if begun or config.model.endswith(".json"):
+        path = begun.folder if begun else Path(config.model)
+        described = read_config(path)
+        if not begun:
+            described.setdefault("vocab_size", shards.vocab_size)
+        found = read_architecture(path, config=described)
     else:
-        found = preset(config.model, vocab_size=shards.vocab_size)
-    found = dataclasses.replace(found, pad_id=tokenizer.pad_id)
-    block = found.encoder.block
+        described = preset(config.model, vocab_size=shards.vocab_size, pad_token_id=tokenizer.pad_id)
+        found = family_of(described).architecture(described)
     # No dropout while a text is seen few times: a config's own rates are for fine-tuning.
-    block = dataclasses.replace(block, dropout=config.hidden_dropout_prob or 0.0, attention_dropout=config.attention_probs_dropout_prob or 0.0)
-    return dataclasses.replace(found, encoder=dataclasses.replace(found.encoder, block=block))
+    found = found.with_dropout(config.hidden_dropout_prob or 0.0, attention=config.attention_probs_dropout_prob or 0.0)
+    return described, dataclasses.replace(found, pad_id=tokenizer.pad_id)
 
 
-def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig) -> list[str]:
+def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, *, heads: tuple[HeadKind, ...]) -> list[str]:
     found = architecture.problems()
-    if config.max_seq_length > (limit := architecture.encoder.positions.max_length):
+    limit = architecture.max_length
+    if limit is not None and config.max_seq_length > limit:
         found.append(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
     if architecture.vocab_size < tokenizer.vocab_size:  # more rows than entries are room that somebody left
         name, mend = (
@@ -120,10 +128,15 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
             else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it, or take it out")
         )
         found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
-    if config.objective == "mlm+nsp" and architecture.encoder.segments < 2:
+    if config.objective == "mlm+nsp" and architecture.last.segments < 2:
+        found.append(f"objective mlm+nsp needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm")
+    known = {head.kind for head in architecture.heads}
+    if lacking := [head for head in heads if head not in known]:
         found.append(
-            f"objective mlm+nsp needs two token types, the model has {architecture.encoder.segments}: set type_vocab_size to 2, or take --objective mlm"
+            f"objective {config.objective} needs a {' and a '.join(lacking)} head, which this model family does not have: it has {', '.join(sorted(known))}"
         )
+    if config.start == "neighbours" and not knows_neighbours(architecture):
+        found.append("start neighbours needs learned absolute positions in an encoder as wide as its embeddings: take start random, or another model")
     return found
 
 
@@ -140,7 +153,7 @@ def _same_tokenizer(shards: TokenShards, tokenizer: Tokenizer, begun: Resolved, 
 
 def _resolve(config: PretrainConfig, architecture: Architecture, device: Device) -> PretrainConfig:
     """Every None filled in, from the model's size and the hardware."""
-    width = architecture.encoder.block.hidden_size
+    width = architecture.hidden_size
     scale = (REFERENCE_WIDTH / width) ** 0.5
     batch_size = config.batch_size or (32 if width <= 512 else 256)
     rows = max(1, PASS_TOKENS[device.device.type] // config.max_seq_length)
@@ -152,9 +165,9 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device)
         micro_batch_size=min(config.micro_batch_size or rows, max(1, batch_size // device.world_size)),
         learning_rate=config.learning_rate or adamw * scale,
         muon_learning_rate=config.muon_learning_rate or MUON_RATE * scale,
-        start=config.start or (None if config.init_from else "neighbours"),
-        hidden_dropout_prob=architecture.encoder.block.dropout,
-        attention_probs_dropout_prob=architecture.encoder.block.attention_dropout,
+        start=config.start or (None if config.init_from else "neighbours" if knows_neighbours(architecture) else "random"),
+        hidden_dropout_prob=architecture.last.block.dropout.feed_forward,
+        attention_probs_dropout_prob=architecture.last.block.dropout.attention,
         bf16=str(device.dtype) == "torch.bfloat16",
         fp16=str(device.dtype) == "torch.float16",
         eval_samples=config.eval_samples or EVAL_SAMPLES,

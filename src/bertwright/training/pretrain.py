@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from bertwright.checkpoints.files import verify, write_text_atomic
-from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture, read_config
+from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
@@ -129,8 +129,7 @@ def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict
 def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:
     """What writes a checkpoint, on the process that leads, while the others wait."""
     config = plan.config
-    kept = read_config(plan.begun.folder) if plan.begun else None
-    writer = CheckpointWriter(model, updater, Tokenizer.load(plan.shards.tokenizer_folder), config, kept, plan.data())
+    writer = CheckpointWriter(model, updater, Tokenizer.load(plan.shards.tokenizer_folder), config, plan.model_config, plan.data())
 
     def save(state: TrainState, best: bool) -> None:
         if device.leads:
@@ -160,8 +159,8 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         notes.append(plan.begun.said)
         loaded = load_model(plan.begun.folder, heads=plan.objective.heads, dtype=torch.float32, verify=True)
         if loaded.created:
-            notes.append(f"{config.init_from} has no {' and no '.join(head.kind for head in loaded.created)} head: made new")
-        begun = empty_model(plan.architecture, loaded.model.head_specs)
+            notes.append(f"{config.init_from} has no {' and no '.join(loaded.created)} head: made new")
+        begun = empty_model(plan.architecture, loaded.model.head_kinds)
         begun.load_state_dict(loaded.model.state_dict(), assign=True)
         return begun.train()
     model = Model(plan.architecture, plan.objective.heads)

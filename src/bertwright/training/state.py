@@ -11,7 +11,7 @@ import torch
 from bertwright.checkpoints.huggingface import empty_model, load_model, save_model
 from bertwright.checkpoints.weights import read_tensors, write_tensors
 from bertwright.errors import CheckpointError
-from bertwright.families import BERT, Config
+from bertwright.families import Config, family_of
 from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.card import model_card
@@ -36,19 +36,19 @@ class TrainState:
 
 @dataclass(frozen=True)
 class CheckpointWriter:
-    """Writes a run's checkpoints. `kept`: the config.json that the run began with, whose other keys stay; `data`: what identifies the text."""
+    """Writes a run's checkpoints. `kept`: the model's config.json, whose keys stay; `data`: what identifies the text."""
 
     model: Model
     updater: Updater
     tokenizer: Tokenizer
     config: PretrainConfig
-    kept: Config | None
+    kept: Config
     data: dict[str, Any]
 
     def write(self, folder: Path, state: TrainState) -> None:
         """Fills a folder: a complete Hugging Face checkpoint in float32 with its card, and beside it what a resume needs."""
-        name = BERT.class_for(self.model.head_specs)
-        whole = empty_model(self.model.architecture, self.model.head_specs)
+        name = family_of(self.kept).class_for(self.model.head_kinds)
+        whole = empty_model(self.model.architecture, self.model.head_kinds)
         whole.load_state_dict(self.updater.parameters.state(), assign=True)
         save_model(whole, folder, config=self.kept, architecture_class=name)
         self.tokenizer.save(folder)
