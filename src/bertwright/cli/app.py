@@ -31,6 +31,7 @@ COMMANDS = (
     Command("pretrain", "bertwright.cli.pretrain:pretrain", "Pre-train a BERT on prepared shards, or train one on."),
     Command("evaluate", "bertwright.cli.evaluate:evaluate", "Measure a checkpoint on text: masked loss, perplexity."),
     Command("predict", "bertwright.cli.predict:predict", "Fill the [MASK]s of a text."),
+    Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )
 

@@ -4,7 +4,8 @@ import time
 
 import torch
 
-from bertwright.architecture import Architecture
+from bertwright.analysis.operations import block_weights, row_operations, row_tokens
+from bertwright.architecture import LM, MLM, Architecture
 from bertwright.training.devices import Device
 
 # Share of the matrix rate that a training step reaches: measured between 0.5 and 0.6 on CPUs at 4x256 and 12x768.
@@ -15,12 +16,13 @@ KEPT_PER_BLOCK = 17
 
 
 def operations_per_token(architecture: Architecture, *, length: int, scored: float) -> float:
-    """Floating-point operations of one token, forward and backward: 6 for each weight of the blocks, 12 x layers x length x hidden size for
-    attention, 6 for each weight of the MLM head on the `scored` share of tokens."""
-    block, layers = architecture.last.block, architecture.last.depth
-    weights = layers * (4 * block.hidden_size**2 + 2 * block.hidden_size * block.intermediate_size)
-    head = block.hidden_size * architecture.embedding_size + architecture.embedding_size * architecture.vocab_size
-    return 6.0 * weights + 12.0 * layers * length * block.hidden_size + 6.0 * scored * head
+    """Floating-point operations of one token, forward and backward, with a language-modelling head on the `scored` share of tokens where the family has one.
+
+    What is counted is said in `analysis/operations.py`.
+    """
+    kinds = tuple(head.kind for head in architecture.heads if head.kind in (MLM, LM))[:1]
+    counts = row_operations(architecture, kinds, length=length, scored=scored).values()
+    return sum(count.forward + count.backward for count in counts) / row_tokens(architecture, length=length)
 
 
 def matrix_rate(device: Device, *, hidden_size: int, seconds: float = 0.1) -> float:
@@ -41,7 +43,7 @@ def bytes_needed(architecture: Architecture, *, parameters: int, muon: bool, hal
     """Weights, gradients, optimizer and activations of one pass of `rows` x `length` tokens, in bytes; the interpreter not counted."""
     block, layers = architecture.last.block, architecture.last.depth
     width, tokens = (2 if half else 4), rows * length
-    in_muon = layers * (4 * block.hidden_size**2 + 2 * block.hidden_size * block.intermediate_size) if muon else 0
+    in_muon = layers * block_weights(block) if muon else 0
     state = parameters * (8 + (2 * width if half else 0)) + 4 * in_muon + 8 * (parameters - in_muon)
     kept = layers * (KEPT_PER_BLOCK * block.hidden_size + block.num_heads * length) * tokens * width
     logits = min(int(scored * tokens), 128 + 4 * 2**20 // architecture.vocab_size) * architecture.vocab_size * 8
