@@ -1,18 +1,23 @@
 """The attention path for short rows is the fused one in value and gradients; rows that nobody reads are left out without a difference."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bertwright.architecture import Block
-from bertwright.blocks import layout as layouts
+from bertwright.architecture import Absolute, Block, Dropout, Stack
+from bertwright.blocks import attention as attentions
+from bertwright.blocks import scores as scoring
 from bertwright.blocks.attention import Attention
-from bertwright.blocks.encoder_block import EncoderBlock
-from bertwright.blocks.layout import Packed, Padded
+from bertwright.blocks.layout import Layout, Packed, Padded
+from bertwright.blocks.scores import Scores
 from bertwright.blocks.short_attention import LONGEST, short_attention, suits
+from bertwright.blocks.transformer_block import TransformerBlock
 
 BATCH, HEADS, LENGTH, SIZE = 3, 2, 12, 5
+SCORES = Scores(scale=SIZE**-0.5)
 
 
 def tensors(count: int) -> list[Tensor]:
@@ -22,20 +27,37 @@ def tensors(count: int) -> list[Tensor]:
     return [part.requires_grad_() for part in joined.unbind(0)]
 
 
-def masks() -> dict[str, Tensor | None]:
+def layouts() -> dict[str, Layout]:
     padding = torch.arange(LENGTH)[None, :] < torch.tensor([[12], [7], [1]])
     sequences = torch.tensor([[0] * 5 + [1] * 7, [0] * 12, [0] * 3 + [1] * 4 + [2] * 5])
-    return {"none": None, "padded": Padded(padding).allowed, "packed": Packed(sequences).allowed}
+    return {"none": Padded(), "padded": Padded(padding), "packed": Packed(sequences)}
 
 
+def masks(scores: Scores) -> dict[str, Tensor | None]:
+    query, key = tensors(2)
+    return {name: layout.allowed(scores, query, key) for name, layout in layouts().items()}
+
+
+@pytest.mark.parametrize("scores", [SCORES, dataclasses.replace(SCORES, causal=True), dataclasses.replace(SCORES, window=2, scale=1.0)])
 @pytest.mark.parametrize("name", ["none", "padded", "packed"])
-def test_short_attention_is_the_fused_attention(name: str) -> None:
-    allowed = masks()[name]
+def test_short_attention_is_the_fused_attention(name: str, scores: Scores) -> None:
+    allowed = masks(scores)[name]
     query, key, value, upstream = tensors(4)
-    ours = short_attention(query, key, value, allowed)
-    fused = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+    ours = short_attention(query, key, value, allowed, scale=scores.scale)
+    fused = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scores.scale)
     torch.testing.assert_close(ours, fused, rtol=1e-5, atol=1e-6)
     found, expected = (torch.autograd.grad(out, (query, key, value), upstream.detach()) for out in (ours, fused))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_short_attention_takes_fewer_queries_than_keys() -> None:
+    query, key, value, upstream = tensors(4)
+    few = query[:, :, -4:]
+    ours = short_attention(few, key, value, None, scale=0.3)
+    fused = F.scaled_dot_product_attention(few, key, value, scale=0.3)
+    torch.testing.assert_close(ours, fused, rtol=1e-5, atol=1e-6)
+    found, expected = (torch.autograd.grad(out, (query, key, value), upstream.detach()[:, :, -4:]) for out in (ours, fused))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
@@ -48,31 +70,75 @@ def test_the_short_path_is_taken_on_a_cpu_for_short_rows_without_dropout() -> No
     assert not suits(query.to("meta"), dropout=0.0)
 
 
-@pytest.mark.parametrize(
-    "layout", [Padded(), Padded(torch.arange(LENGTH)[None, :] < torch.tensor([[12], [7], [1]])), Packed(torch.arange(36).view(3, 12) // 5)]
-)
-def test_probabilities_are_what_the_attention_uses(layout: layouts.Layout) -> None:
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("name", ["none", "padded", "packed"])
+def test_probabilities_are_what_the_attention_uses(name: str, biased: bool) -> None:
+    layout = layouts()[name]
     query, key, value = tensors(3)
-    torch.testing.assert_close(layout.probabilities(query, key) @ value, layout.attend(query, key, value, dropout=0.0), rtol=1e-5, atol=1e-6)
+    bias = torch.randn(HEADS, LENGTH, LENGTH, generator=torch.Generator().manual_seed(1)) if biased else None
+    scores = dataclasses.replace(SCORES, bias=bias, causal=True)
+    torch.testing.assert_close(layout.probabilities(query, key, scores) @ value, layout.attend(query, key, value, scores), rtol=1e-5, atol=1e-6)
+    plain = dataclasses.replace(scores, bias=None)
+    assert torch.allclose(layout.probabilities(query, key, scores), layout.probabilities(query, key, plain), atol=1e-2) is not biased
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_what_is_mixed_in_comes_on_top_of_the_values(biased: bool) -> None:
+    query, key, value = tensors(3)
+    vectors, bias = torch.randn(LENGTH, SIZE), torch.randn(HEADS, LENGTH, LENGTH) if biased else None
+    scores = dataclasses.replace(SCORES, bias=bias, mix=lambda chances: chances @ vectors)
+    found = Padded().attend(query, key, value, scores)
+    torch.testing.assert_close(found, Padded().probabilities(query, key, scores) @ (value + vectors))
+
+
+def test_a_bias_keeps_to_the_fused_kernel_and_a_mix_alone_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain operations hold the probabilities of all layers: they are for NEZHA and for looking."""
+    query, key, value = tensors(3)
+    calls: list[Tensor | None] = []
+    fused = F.scaled_dot_product_attention
+    monkeypatch.setattr(scoring.F, "scaled_dot_product_attention", lambda *x, attn_mask, **y: calls.append(attn_mask) or fused(*x, attn_mask=attn_mask, **y))
+    Padded().attend(query, key, value, dataclasses.replace(SCORES, bias=torch.zeros(HEADS, LENGTH, LENGTH)))
+    Padded().attend(query, key, value, dataclasses.replace(SCORES, mix=lambda chances: chances @ value))
+    assert [mask is not None for mask in calls] == [True]
 
 
 def test_dropout_of_the_attention_takes_the_fused_path_and_is_off_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    attention = Attention(Block(hidden_size=8, num_heads=2, intermediate_size=8, attention_dropout=0.5))
+    attention = Attention(Block(hidden_size=8, num_heads=2, intermediate_size=8, dropout=Dropout(attention=0.5)))
     hidden = torch.randn(2, 6, 8)
     seen = []
-    monkeypatch.setattr(layouts.F, "scaled_dot_product_attention", lambda *_, dropout_p, **__: seen.append(dropout_p) or torch.zeros(2, 2, 6, 4))
+    monkeypatch.setattr(scoring.F, "scaled_dot_product_attention", lambda *_, dropout_p, **__: seen.append(dropout_p) or torch.zeros(2, 2, 6, 4))
     attention.train()(hidden, Padded())
     assert seen == [0.5]
     attention.eval()(hidden, Padded())
     assert seen == [0.5]
 
 
-def test_a_block_for_some_rows_gives_what_it_gives_for_all() -> None:
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_joined_product_of_a_large_pass_is_the_three_apart(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = Attention(Block(hidden_size=12, num_heads=3, intermediate_size=8, free_head_size=5, attention_bias=bias))
+    hidden = torch.randn(2, 6, 12)
+    apart = attention(hidden, Padded())
+    monkeypatch.setattr(attentions, "JOINED_FROM", 1)
+    torch.testing.assert_close(attention(hidden, Padded()), apart)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_block_for_some_rows_gives_what_it_gives_for_all(norm_first: bool) -> None:
     torch.manual_seed(0)
-    block = EncoderBlock(Block(hidden_size=8, num_heads=2, intermediate_size=16))
+    shape = Block(hidden_size=8, num_heads=2, intermediate_size=16, norm_first=norm_first)
+    block = TransformerBlock(Stack(block=shape, num_layers=1, positions=Absolute(max_length=6)), number=0)
     hidden, rows = torch.randn(3, 6, 8, requires_grad=True), torch.tensor([0, 6, 7, 17])
-    whole, some = block(hidden, Padded()).flatten(0, 1)[rows], block(hidden, Padded(), rows)
+    place = {"layout": Padded(), "placement": attentions.NOWHERE, "layer": 0}
+    whole, some = block(hidden, **place).flatten(0, 1)[rows], block(hidden, **place, rows=rows)
     torch.testing.assert_close(some, whole)
     found, expected = (torch.autograd.grad(out.square().sum(), (hidden, *block.parameters())) for out in (some, whole))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_looked_at_is_what_is_computed() -> None:
+    attention = Attention(Block(hidden_size=8, num_heads=2, intermediate_size=8))
+    hidden, seen = torch.randn(2, 6, 8), list[Tensor]()
+    out = attention(hidden, Padded(), seen=seen)
+    (value,) = attention.project(hidden, attention.value)
+    torch.testing.assert_close(attention.output((seen[0] @ value).transpose(1, 2).flatten(2)), out)

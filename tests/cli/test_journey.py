@@ -11,14 +11,14 @@ import pytest
 
 import bertwright
 from bertwright.__main__ import main
-from bertwright.architecture import MLM, NSP, POOLER, HeadSpec
+from bertwright.architecture import MLM, NSP, POOLER, HeadKind
 from bertwright.checkpoints.huggingface import save_model
 from bertwright.cli import demo as demo_module
 from bertwright.cli.demo_corpus import CorpusSize
 from bertwright.cli.pretrain import closing_lines
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
-from bertwright.families.presets import preset
+from bertwright.families import family_of, preset
 from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainResult
@@ -182,11 +182,12 @@ def test_evaluate_names_every_number_that_cannot_stand(place: Path, call: Call) 
             assert any(name in problem for problem in problems)
 
 
-def short_model(place: Path, folder: Path, *heads: HeadSpec) -> Path:
+def short_model(place: Path, folder: Path, *heads: HeadKind) -> Path:
     """A new model of 24 positions with the tokenizer of the run in `place`."""
     tokenizer = Tokenizer.load(place / "shards" / "tokenizer")
     tokenizer.save(folder)
-    save_model(Model(preset("bert-tiny", vocab_size=tokenizer.vocab_size, max_length=24), heads), folder)
+    config = preset("bert-tiny", vocab_size=tokenizer.vocab_size, max_position_embeddings=24)
+    save_model(Model(family_of(config).architecture(config), heads), folder, config=config)
     return folder
 
 
@@ -325,7 +326,7 @@ def test_a_demo_touches_nothing_that_was_put_beside_an_earlier_one(small_demo: P
 
 
 def test_a_demo_with_mistakes_names_them_all(small_demo: Path, call: Call) -> None:
-    code, out, err = call("demo", "--max_minutes", "0", "--model", "bert-miny", "--batch_size", "0", "--objective", "mlmm", "--vocab_size", "7")
+    code, out, err = call("demo", "--max_minutes", "0", "--model", "bert-minni", "--batch_size", "0", "--objective", "mlmm", "--vocab_size", "7")
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 5
     assert "bert-mini" in err

@@ -9,12 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bertwright.architecture import Absolute, Architecture, Block, Stack
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
 from bertwright.evaluation import pretraining
 from bertwright.evaluation.pretraining import chance, evaluate, held_out_text
+from bertwright.families.bert import BERT
 from bertwright.models import Model
 from bertwright.objectives import OBJECTIVES, Objective, objective
 
@@ -23,10 +23,9 @@ Write = Callable[..., TokenShards]
 
 def model_for(trained_for: Objective, vocabulary: Vocabulary, *, dropout: float = 0.0) -> Model:
     torch.manual_seed(0)
-    block = Block(hidden_size=16, num_heads=2, intermediate_size=24, dropout=dropout)
-    stack = Stack(block=block, num_layers=1, positions=Absolute(max_length=32), segments=2)
-    model = Model(Architecture(vocab_size=vocabulary.size, pad_id=0, embedding_size=16, encoder=stack, initializer_range=0.2), trained_for.heads)
-    return model.eval()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32}
+    architecture = BERT.architecture({**sizes, "vocab_size": vocabulary.size, "initializer_range": 0.2}).with_dropout(dropout)
+    return Model(architecture, trained_for.heads).eval()
 
 
 @pytest.fixture(params=OBJECTIVES)

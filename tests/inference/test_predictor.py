@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bertwright.architecture import MLM, NSP, POOLER, Absolute, Architecture, Block, Stack
+from bertwright.architecture import MLM, NSP, POOLER
 from bertwright.checkpoints.huggingface import save_model
 from bertwright.errors import CheckpointError, InputError
+from bertwright.families.bert import BERT
 from bertwright.inference import predictor as module
 from bertwright.inference.predictor import Predictor, load
 from bertwright.models import Model
@@ -25,13 +26,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     Tokenizer.load(path / "vocab.txt").save(path)
     torch.manual_seed(0)
-    block = Block(hidden_size=16, num_heads=2, intermediate_size=32, dropout=0.5)
-    stack = Stack(block=block, num_layers=3, positions=Absolute(max_length=MAX_LENGTH), segments=2)
-    model = Model(Architecture(vocab_size=len(vocabulary), pad_id=0, embedding_size=16, encoder=stack), (POOLER, MLM, NSP))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": MAX_LENGTH}
+    config = {"model_type": "bert", "vocab_size": len(vocabulary), "hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.0, **sizes}
+    model = Model(BERT.architecture(config), (POOLER, MLM, NSP))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)  # far enough from the start for answers to differ
-    save_model(model, path)
+    save_model(model, path, config=config)
     return path
 
 
@@ -165,7 +166,7 @@ def with_embeddings(folder: Path, *, vocab_size: int, out: Path) -> Path:
     model = Model(dataclasses.replace(load(folder, device="cpu").model.architecture, vocab_size=vocab_size), (POOLER, MLM))
     with torch.no_grad():
         model.get_parameter("heads.mlm.bias")[5 + len(WORDS) :] = 50.0  # the padding would win every mask
-    save_model(model, out)
+    save_model(model, out, config={"model_type": "bert"})
     return out
 
 

@@ -25,5 +25,5 @@ def test_a_run_folder_without_a_checkpoint_says_so(tmp_path: Path) -> None:
 
 def test_a_sentencepiece_folder_gets_its_own_advice(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").touch()
-    with pytest.raises(InputError, match="SentencePiece model: convert it"):
+    with pytest.raises(InputError, match=r"spiece.model: an empty SentencePiece model"):
         Tokenizer.load(find_tokenizer(str(tmp_path)).folder)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bertwright.architecture import MLM, Architecture
-from bertwright.families.presets import preset
+from bertwright.families import preset_architecture
 from bertwright.models import Model
 from bertwright.models.starts import offsets, start_at_frequencies, start_at_neighbours
 
@@ -16,7 +16,7 @@ LENGTH = 64
 
 def model(name: str = "bert-mini") -> Model:
     torch.manual_seed(0)
-    return Model(preset(name, vocab_size=500, max_length=128), (MLM,)).eval()
+    return Model(preset_architecture(name, vocab_size=500, max_position_embeddings=128), (MLM,)).eval()
 
 
 def attention_at(made: Model, offset_of_head: list[int]) -> torch.Tensor:
@@ -66,7 +66,7 @@ def test_the_architecture_and_the_parameters_are_those_of_a_stock_bert() -> None
 
 
 def test_an_odd_head_size_and_a_single_head_work_too() -> None:
-    found = preset("bert-tiny", vocab_size=50, max_length=32)
+    found = preset_architecture("bert-tiny", vocab_size=50, max_position_embeddings=32)
     block = dataclasses.replace(found.encoder.block, hidden_size=45, num_heads=5)
     odd: Architecture = dataclasses.replace(found, embedding_size=45, encoder=dataclasses.replace(found.encoder, block=block))
     start_at_neighbours(Model(odd))

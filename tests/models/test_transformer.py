@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bertwright.architecture import MLM, NSP, POOLER, Absolute, Architecture, Block, Stack
+from bertwright.architecture import MLM, NSP, POOLER, Absolute, Architecture, Block, Dropout, Head, Stack, Transform
 from bertwright.blocks.layout import Packed, Padded
 from bertwright.models import Model
 
@@ -15,9 +15,15 @@ VOCAB, LENGTH = 30, 16
 HEADS = (POOLER, MLM, NSP)
 
 
-def architecture(**changes: float) -> Architecture:
-    block = dataclasses.replace(Block(hidden_size=16, num_heads=4, intermediate_size=24), **changes)  # type: ignore[arg-type]  # rates by name
-    return Architecture(vocab_size=VOCAB, pad_id=0, embedding_size=16, encoder=Stack(block=block, num_layers=3, positions=Absolute(max_length=32), segments=2))
+def architecture(dropout: Dropout = Dropout()) -> Architecture:  # noqa: B008  # frozen
+    block = Block(hidden_size=16, num_heads=4, intermediate_size=24, dropout=dropout)
+    heads = (
+        Head(kind="pooler", reads="first", transform=Transform(activation="tanh")),
+        Head(kind="mlm", transform=Transform(activation="gelu", norm=True)),
+        Head(kind="nsp", reads="pooled", labels=2),
+    )
+    stack = Stack(block=block, num_layers=3, positions=Absolute(max_length=32), segments=2)
+    return Architecture(vocab_size=VOCAB, pad_id=0, embedding_size=16, encoder=stack, heads=heads)
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_hidden_states_and_attentions_come_as_hugging_face_has_them(model: Model
     assert len(output.hidden_states) == 4
     assert output.hidden_states[-1] is output.last_hidden_state
     first = output.hidden_states[0]
-    expected = model.embeddings.norm(model.embeddings.tokens(ids(2, 10)) + model.embeddings.positions.weight[:10] + model.embeddings.segments.weight[0])
+    expected = model.encoder.embedding_norm(model.tokens(ids(2, 10)) + model.encoder.positions.weight[:10] + model.encoder.segments.weight[0])
     torch.testing.assert_close(first, expected)
     assert [attention.shape for attention in output.attentions] == [(2, 4, 10, 10)] * 3
     torch.testing.assert_close(torch.stack(output.attentions).sum(-1), torch.ones(3, 2, 4, 10))
@@ -118,9 +124,9 @@ def test_hidden_states_and_attentions_come_as_hugging_face_has_them(model: Model
     assert model(ids(2, 10)).hidden_states is None
 
 
-@pytest.mark.parametrize("rate", ["dropout", "attention_dropout"])
+@pytest.mark.parametrize("rate", [field.name for field in dataclasses.fields(Dropout)])
 def test_dropout_is_at_work_in_training_and_off_in_evaluation(rate: str) -> None:
-    model = Model(architecture(**{rate: 0.5}), HEADS)
+    model = Model(architecture(Dropout(**{rate: 0.5})), HEADS)
     one, other = (model.train()(ids(2, 10)).last_hidden_state for _ in range(2))
     assert not torch.allclose(one, other)
     one, other = (model.eval()(ids(2, 10)).last_hidden_state for _ in range(2))

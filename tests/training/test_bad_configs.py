@@ -101,7 +101,8 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "hidden size not divisible by heads": ({"hidden_size": 18, "num_attention_heads": 4}, ["hidden_size 18 is not divisible by num_attention_heads 4"]),
     "another vocabulary": ({"vocab_size": 40}, ["53 entries", "40", "set vocab_size to 53"]),
     "one token type with pairs": ({"type_vocab_size": 1}, ["needs two token types, the model has 1", "--objective mlm"]),
-    "another family": ({"model_type": "gpt2"}, ["gpt2"]),
+    "no such family": ({"model_type": "llama"}, ["model_type 'llama' is not supported", "bert, roberta"]),
+    "a family without the heads": ({"model_type": "gpt2", "eos_token_id": 3}, ["mlm+nsp needs a pooler and a mlm and a nsp head", "classify, lm"]),
 }
 
 
@@ -125,7 +126,7 @@ def test_shards_made_with_another_tokenizer_than_the_checkpoint_has_are_refused(
     other = Tokenizer.load(tmp_path / "vocab.txt")
     checkpoint, made = tmp_path / "checkpoint", load_model(result.checkpoint).model
     architecture = dataclasses.replace(made.architecture, vocab_size=other.vocab_size)
-    save_model(Model(architecture, made.head_specs), checkpoint)
+    save_model(Model(architecture, made.head_kinds), checkpoint, config=made.config)
     other.save(checkpoint)
     lines = lines_of(shards, tmp_path / "second", PretrainConfig(init_from=str(checkpoint), **FITTING))
     assert len(lines) == 1

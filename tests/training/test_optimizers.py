@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bertwright.architecture import MLM, NSP, POOLER, Absolute, Architecture, Block, Stack
+from bertwright.architecture import MLM, NSP, POOLER
+from bertwright.families.bert import BERT
 from bertwright.models import Model
 from bertwright.training import optimizers as optimizers_module
 from bertwright.training.optimizers import MOMENTUM, SCALE, Optimizers, orthogonalise
@@ -15,9 +16,8 @@ from bertwright.training.parameters import FlatParameters
 
 def model() -> Model:
     torch.manual_seed(0)
-    block = Block(hidden_size=16, num_heads=2, intermediate_size=24)
-    stack = Stack(block=block, num_layers=2, positions=Absolute(max_length=12), segments=2)
-    return Model(Architecture(vocab_size=20, pad_id=0, embedding_size=16, encoder=stack), (POOLER, MLM, NSP))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 12}
+    return Model(BERT.architecture({**sizes, "vocab_size": 20}).with_dropout(0.0), (POOLER, MLM, NSP))
 
 
 def optimizers_of(parameters: FlatParameters, **changes: float) -> Optimizers:
@@ -64,7 +64,7 @@ class TestMuon:
         optimizers = optimizers_of(parameters, weight_decay=0.0)
         momentum, rate = {}, optimizers.muon_learning_rate * 0.5
         names = [place.name for place in parameters.places if place.rule == "muon"]
-        assert set(names) == {name for name, parameter in made.named_parameters() if parameter.ndim == 2 and ("encoder" in name or "dense" in name)}
+        assert set(names) == {name for name, parameter in made.named_parameters() if parameter.ndim == 2 and ("blocks" in name or "dense" in name)}
         for step in range(3):
             backward(made, step)
             grads = {name: dict(made.named_parameters())[name].grad.clone() for name in names}
@@ -175,7 +175,7 @@ class TestFlatParameters:
             dtypes.add(parameter.dtype)
             assert torch.equal(parameter, state[name].to(parameter.dtype)), name
         assert dtypes == {torch.float32, dtype}
-        assert made.embeddings.tokens.weight.dtype == torch.float32
+        assert made.tokens.weight.dtype == torch.float32
 
     def test_a_new_start_keeps_the_models_own_weights(self) -> None:
         made, plain = model(), model()

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from bertwright.architecture import Absolute, Architecture, Block, Stack
 from bertwright.data.batch import Batch
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.errors import NonFiniteError
+from bertwright.families.bert import BERT
 from bertwright.models import Model
 from bertwright.objectives import OBJECTIVES, objective
 from bertwright.training import step as stepping
@@ -24,10 +24,10 @@ from bertwright.training.step import Updater
 
 def updater(vocabulary: Vocabulary, name: str = "mlm+nsp", *, max_grad_norm: float = 0.0, dropout: float = 0.0, dtype: torch.dtype = torch.float32) -> Updater:
     torch.manual_seed(0)
-    block = Block(hidden_size=16, num_heads=2, intermediate_size=24, dropout=dropout)
-    stack = Stack(block=block, num_layers=1, positions=Absolute(max_length=32), segments=2)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32}
+    architecture = BERT.architecture({**sizes, "vocab_size": vocabulary.size}).with_dropout(dropout)
     trained_for = objective(name, vocabulary, mlm_probability=0.15)
-    model = Model(Architecture(vocab_size=vocabulary.size, pad_id=0, embedding_size=16, encoder=stack), trained_for.heads)
+    model = Model(architecture, trained_for.heads)
     # In float32 even where the loss is scaled as for float16: the CPU's float16 kernels are not what is tested.
     parameters = FlatParameters(model.train(), dtype=torch.float32, optimizer="adamw")
     optimizers = Optimizers(parameters, learning_rate=1e-2, muon_learning_rate=0.0, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-8)

@@ -63,16 +63,18 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     architecture, source, trained_for, begun = None, None, None, None
     model_config: dict[str, Any] = {}
     try:
+        trained_for = objective(config.objective, vocabulary, mlm_probability=config.mlm_probability)
+    except InputError as error:
+        problems += error.problems
+    try:
         begun = find_checkpoint(config.init_from) if config.init_from else None
         model_config, architecture = _model(shards, tokenizer, config, begun)
-        trained_for = objective(config.objective, vocabulary, mlm_probability=config.mlm_probability)
-        problems += _fits(architecture, shards, tokenizer, config, heads=trained_for.heads)
+        problems += _fits(architecture, shards, tokenizer, config, heads=trained_for.heads if trained_for else ())
         problems += _same_tokenizer(shards, tokenizer, begun, config, too_small=architecture.vocab_size < tokenizer.vocab_size) if begun else []
     except InputError as error:
         problems += error.problems
     try:
-        trained_for = objective(config.objective, vocabulary, mlm_probability=config.mlm_probability)
-        if config.max_seq_length >= 8:
+        if trained_for is not None and config.max_seq_length >= 8:
             source = trained_for.source(shards.train, vocabulary, length=config.max_seq_length, seed=config.seed)
     except InputError as error:
         problems += error.problems

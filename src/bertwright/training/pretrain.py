@@ -1,5 +1,6 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 import yaml
 
+from bertwright.architecture import Architecture
 from bertwright.checkpoints.files import verify, write_text_atomic
 from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture
 from bertwright.checkpoints.run_folder import RunFolder
@@ -224,11 +226,16 @@ def _check_unchanged(plan: Plan, run: RunFolder, checkpoint: Path) -> list[str]:
     changed = {key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]}
     moved = {key for key in changed if key in OF_THE_HARDWARE and not getattr(plan.given, key)}
     problems = [f"{key} was {before[key]} and is now {now[key]}" for key in now if key in changed - moved]
-    if read_architecture(checkpoint) != plan.architecture:
+    if not _same_model(read_architecture(checkpoint), plan.architecture):
         problems.append(f"model {plan.config.model} is no longer what {checkpoint.name} holds")
     if problems:
         raise InputError(*(f"{run.path} is a run of another config: {problem}: set it back, or take another --out" for problem in problems))
     return [f"{key} was {before[key]} and is now {now[key]}, as this hardware has it: the bits will differ" for key in sorted(moved)]
+
+
+def _same_model(one: Architecture, other: Architecture) -> bool:
+    """Whether two are one model to train; heads of tasks, whose dropout rates may have been left to a default, are not looked at."""
+    return dataclasses.replace(one, heads=()) == dataclasses.replace(other, heads=())
 
 
 def _eval_names(found: dict[str, float]) -> dict[str, float]:

@@ -1,0 +1,156 @@
+"""Heads: what they read, what they give, under which names; a loss without logits is that of the logits."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bertwright.architecture import Absolute, Architecture, Block, Head, Stack, Transform
+from bertwright.errors import InputError
+from bertwright.models import Model
+from bertwright.models.heads import Labelling, LanguageModelling, read
+
+VOCAB, PAD, END = 30, 0, 3
+POOLER = Head(kind="pooler", reads="first", transform=Transform(activation="tanh"))
+
+
+def architecture(*heads: Head, **changes: object) -> Architecture:
+    stack = Stack(block=Block(hidden_size=16, num_heads=2, intermediate_size=24), num_layers=2, positions=Absolute(max_length=32))
+    plain = Architecture(vocab_size=VOCAB, pad_id=PAD, embedding_size=16, encoder=stack, heads=heads, eos_id=END)
+    return dataclasses.replace(plain, **changes)
+
+
+def made(*heads: Head, **changes: object) -> Model:
+    torch.manual_seed(0)
+    model = Model(architecture(*heads, **changes), tuple(head.kind for head in heads))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model.eval()
+
+
+def ids(*shape: int) -> Tensor:
+    return torch.randint(5, VOCAB, shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_each_way_of_reading_takes_its_vector() -> None:
+    hidden, text = torch.randn(3, 5, 4), torch.tensor([[7, END, 8, END, 9], [7, 8, END, PAD, PAD], [END, PAD, PAD, PAD, PAD]])
+    mask = text != PAD
+    rows = torch.arange(3)
+    expected = {
+        "tokens": hidden,
+        "first": hidden[:, 0],
+        "mean": torch.stack([hidden[0].mean(0), hidden[1, :3].mean(0), hidden[2, 0]]),
+        "last": hidden[rows, [4, 2, 0]],
+        "end": hidden[rows, [3, 2, 0]],
+    }
+    for how, wanted in expected.items():
+        torch.testing.assert_close(read(how, hidden, input_ids=text, mask=mask, pad_id=PAD, eos_id=END), wanted)
+    torch.testing.assert_close(read("mean", hidden, input_ids=text, mask=None, pad_id=PAD, eos_id=END), hidden.mean(1))
+    torch.testing.assert_close(read("last", hidden, input_ids=text, mask=None, pad_id=None, eos_id=END), hidden[:, -1])
+    with pytest.raises(ValueError, match="last end token, id 3"):
+        read("end", hidden, input_ids=ids(3, 5), mask=None, pad_id=PAD, eos_id=END)
+
+
+LANGUAGE = {
+    "tied": (Head(kind="mlm", transform=Transform(activation="gelu", norm=True)), {}),
+    "tied, no bias": (Head(kind="mlm", bias=False), {}),
+    "scaled": (Head(kind="mlm", scale=0.25, bias=False), {}),
+    "buffer": (Head(kind="mlm", bias="buffer"), {}),
+    "untied": (Head(kind="mlm", transform=Transform(activation="relu")), {"tied": False}),
+    "untied, idle bias": (Head(kind="mlm", idle_bias=True), {"tied": False}),
+    "untied, no bias": (Head(kind="mlm", bias=False), {"tied": False}),
+}
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_a_language_modelling_head_is_its_formula_and_its_loss_that_of_the_logits(name: str) -> None:
+    head, changes = LANGUAGE[name]
+    model = made(head, **changes)
+    made_head = model.heads["mlm"]
+    assert isinstance(made_head, LanguageModelling)
+    if head.bias == "buffer":
+        made_head.bias.normal_()
+    output = model(ids(2, 6))
+    x = output.last_hidden_state
+    if made_head.dense is not None:
+        x = made_head.activation(made_head.dense(x))
+    if made_head.norm is not None:
+        x = made_head.norm(x)
+    matrix = model.tokens.weight if made_head.decoder is None else made_head.decoder.weight
+    bias = made_head.bias if made_head.decoder is None or made_head.decoder.bias is None else made_head.decoder.bias
+    expected = head.scale * x @ matrix.t() + (0 if bias is None else bias.view(-1))
+    torch.testing.assert_close(output.prediction_logits, expected, rtol=1e-4, atol=1e-5)
+    assert output.logits is output.prediction_logits
+    assert ("bias" in dict(made_head.named_buffers())) is (head.bias == "buffer")
+    assert (made_head.decoder is None) is (changes.get("tied", True) is True)
+    scored, labels = torch.tensor([0, 3, 7]), torch.tensor([4, 29, 6])
+    loss = model(ids(2, 6), predict_positions=scored, prediction_labels=labels).prediction_loss
+    torch.testing.assert_close(loss, F.cross_entropy(expected.flatten(0, 1)[scored], labels, reduction="sum"), rtol=1e-4, atol=1e-4)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for one, other in zip(
+        torch.autograd.grad(loss, trained),
+        torch.autograd.grad(F.cross_entropy(expected.flatten(0, 1)[scored], labels, reduction="sum"), trained),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_the_bias_that_nobody_reads_is_not_trained() -> None:
+    head = made(Head(kind="mlm", idle_bias=True), tied=False).heads["mlm"]
+    assert [name for name, parameter in head.named_parameters() if not parameter.requires_grad] == ["bias"]
+
+
+def test_logits_come_under_hugging_faces_names_and_in_its_shapes() -> None:
+    text = ids(2, 6)
+    for head, field, shape in (
+        (Head(kind="nsp", reads="first", labels=2), "seq_relationship_logits", (2, 2)),
+        (Head(kind="sop", reads="first", labels=2), "sop_logits", (2, 2)),
+        (Head(kind="rtd", labels=1), "logits", (2, 6)),
+        (Head(kind="tag"), "logits", (2, 6, 5)),
+        (Head(kind="classify", reads="mean"), "logits", (2, 5)),
+        (Head(kind="span", labels=2), "start_logits", (2, 6)),
+    ):
+        model = made(head, num_labels=5)
+        output = model(text)
+        assert getattr(output, field).shape == shape
+        if head.kind == "span":
+            torch.testing.assert_close(torch.stack([output.start_logits, output.end_logits], -1), model.heads["span"](output.last_hidden_state))
+
+
+def test_choices_are_read_row_by_row() -> None:
+    model = made(POOLER, Head(kind="choice", reads="pooled", labels=1))
+    text, mask = ids(2, 3, 6), torch.ones(2, 3, 6, dtype=torch.long)
+    mask[0, 1, 4:] = 0
+    logits = model(text, mask).logits
+    assert logits.shape == (2, 3)
+    for row in range(2):
+        for choice in range(3):
+            torch.testing.assert_close(logits[row, choice], model(text[row, choice][None], mask[row, choice][None]).logits[0, 0], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="need a multiple-choice head"):
+        made(POOLER)(text)
+
+
+def test_a_classifier_of_two_layers_drops_out_in_front_of_both() -> None:
+    model = made(Head(kind="classify", reads="first", transform=Transform(activation="tanh", dropout=True), dropout=0.5))
+    head = model.heads["classify"]
+    assert isinstance(head, Labelling)
+    x = torch.randn(4, 16)
+    torch.testing.assert_close(head(x), head.output(torch.tanh(head.dense(x))))
+    head.train()
+    seen = []
+    for module in (head.dense, head.output):
+        module.register_forward_pre_hook(lambda _, given: seen.append(bool((given[0] == 0).any())))
+    head(x)
+    assert seen == [True, True]
+
+
+def test_heads_that_cannot_be_are_named() -> None:
+    with pytest.raises(InputError, match="no lm head: it has pooler, nsp"):
+        Model(architecture(POOLER, Head(kind="nsp", reads="pooled", labels=2)), ("lm",))
+    with pytest.raises(ValueError, match="nsp head reads the pooled vector: add the pooler head"):
+        Model(architecture(POOLER, Head(kind="nsp", reads="pooled", labels=2)), ("nsp",))
+    with pytest.raises(ValueError, match="a head that reads others: leave it out"):
+        made(Head(kind="mlm"), Head(kind="tag"))(ids(1, 4), predict_positions=torch.tensor([1]), prediction_labels=torch.tensor([5]))
