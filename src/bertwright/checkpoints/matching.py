@@ -199,7 +199,7 @@ def _unique(weights: Weights, claimed: Mapping[str, Claim]) -> dict[str, Stored]
                 twice.append(f"tensors {ours[name].theirs} and {theirs} of {weights.source} are the same one under two names: take a whole checkpoint")
             ours[name] = Stored(theirs, part, len(claim.ours), claim.transposed)
     if twice:
-        raise CheckpointError(*_shown(list(dict.fromkeys(twice))))
+        raise CheckpointError(*_shown(twice))
     return ours
 
 
@@ -214,4 +214,6 @@ def _is_constant(tensor: Tensor, kind: Constant) -> bool:
 
 
 def _shown(lines: list[str]) -> list[str]:
+    # Each once: a tensor that holds several of ours is named for every one of them.
+    lines = list(dict.fromkeys(lines))
     return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"... and {len(lines) - SHOWN} more like these"]

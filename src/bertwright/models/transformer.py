@@ -73,7 +73,9 @@ class Model(nn.Module):
             return _with_encoder(output, memory, own)
         stack = cast(TransformerStack, self.encoder or self.decoder)
         given: dict[str, Any] = {"token_type_ids": token_type_ids, "position_ids": position_ids, "cache": cache}
-        if attention_mask is None or output_hidden_states or output_attentions or cache is not None or not worth_unpadding(attention_mask):
+        # Hidden states are shown as they stand in the rows, and a head that reads each row's final place reads padding too.
+        whole = output_hidden_states or output_attentions or cache is not None or self._reads_padding()
+        if attention_mask is None or whole or not worth_unpadding(attention_mask):
             layout = layout or Padded(None if attention_mask is None else attention_mask.bool())
             return self._run(stack, input_ids, layout, **given, **asked)
         return self._run(stack, input_ids, Padded(attention_mask.bool()), unpadding=Unpadding.of(attention_mask), **given, **asked)
@@ -165,6 +167,9 @@ class Model(nn.Module):
             return positions
         first = torch.arange(len(input_ids), device=input_ids.device) * input_ids.shape[1]
         return torch.cat([first, positions])
+
+    def _reads_padding(self) -> bool:
+        return any(isinstance(head, Labelling) and head.reads == "final" for head in self.heads.values())
 
     def _shifted(self, input_ids: Tensor) -> Tensor:
         """The input one place to the right, as BART's decoder reads it (Lewis et al. 2019, released code)."""
