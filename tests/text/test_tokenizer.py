@@ -209,7 +209,7 @@ def test_tokens_added_to_a_wordpiece_survive(tmp_path: Path) -> None:
         ("tokenizer.json", '{"model": {"type": "Mystery"}}', "tokenizer.json: not a tokenizer"),
         ("config.json", '{"model_type": "bert"}', "config.json: not a tokenizer"),
         ("vocab.json", '{"a": 0}', "merges.txt: missing beside vocab.json"),
-        ("spiece.model", b"\n\x0e", "spiece.model: a SentencePiece model: convert it"),
+        ("spiece.model", b"\n\x0e", "spiece.model: no SentencePiece model, or a damaged one"),
     ],
 )
 def test_what_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path, name: str, content: str | bytes, line: str) -> None:
@@ -223,7 +223,7 @@ def test_what_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path, name: str, 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.txt: no such file or folder"):
         Tokenizer.load(tmp_path / "absent.txt")
-    with pytest.raises(InputError, match=r"holds no tokenizer\.json"):
+    with pytest.raises(InputError, match=r"holds no tokenizer\.json, vocab\.txt, vocab\.json or spiece\.model"):
         Tokenizer.load(tmp_path)
     (tmp_path / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate([*SPECIAL, "a", "b"])}))
     (tmp_path / "merges.txt").write_text("#version: 0.2\na b\n")

@@ -1,5 +1,6 @@
-"""Tokenizer files: what is read as a tokenizer, and the files that transformers reads back to the same ids."""
+"""Tokenizer files: which of a folder's is read, and as what."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,72 +8,74 @@ from typing import Any
 import tokenizers
 
 from bertwright.errors import InputError
-from bertwright.text.backends import add_special_tokens, bert_normalizer, bert_wordpiece, pair_template, roberta_bpe
+from bertwright.text.backends import add_special_tokens, pair_template
+from bertwright.text.families import BERT, DISTILBERT, ROFORMER, TextFamily, of_merges, of_pieces
+from bertwright.text.origin import Loaded, Origin, PieceFile
+from bertwright.text.parsing import Declared, added_token, parse_object, read_declared
+from bertwright.text.sentence_piece import from_sentencepiece
 from bertwright.text.special import NAMES, SpecialTokens, find_special_tokens
+from bertwright.text.vocabularies import from_vocab_json, from_vocab_txt
 
-_BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
 _BERT_OPTIONS = {"do_lower_case": "lowercase", "tokenize_chinese_chars": "handle_chinese_chars", "strip_accents": "strip_accents"}
 
+_KEPT = ("padding_side", "truncation_side", "model_input_names")
 
-def read_tokenizer(path: Path) -> tuple[tokenizers.Tokenizer, SpecialTokens]:
-    """Reads a tokenizer from a file or folder; a folder's tokenizer.json comes before its vocab.txt, its vocab.json with merges.txt is last.
+_GIVE = "give a vocab.txt, a tokenizer.json, a spiece.model or a folder that holds one"
+
+
+def read_tokenizer(path: Path) -> Loaded:
+    """Reads a tokenizer from a file or folder; a folder's tokenizer.json comes before the classic files, of which its family's is first.
 
     Raises InputError.
     """
-    file = _choose_file(path)
-    declared = {**_read_object(file.parent / "special_tokens_map.json"), **_read_object(file.parent / "tokenizer_config.json")}
+    folder = path if path.is_dir() else path.parent
+    declared = read_declared(folder)
+    file = _choose_file(path, declared)
+    if file.parent != folder:
+        declared = read_declared(file.parent)
+    loaded = _read(file, declared)
+    _add_declared(loaded.backend, declared, source=file)
+    kept = {key: declared.keys[key] for key in _KEPT if key in declared.keys}
+    family = declared.family
+    if family is not None and not family.segments:
+        kept.setdefault("model_input_names", ["input_ids", "attention_mask"])
+    if family is not None and family.pads_left:
+        kept.setdefault("padding_side", "left")
+    return loaded._replace(origin=dataclasses.replace(loaded.origin, name=str(path), kept=kept))
+
+
+def _read(file: Path, declared: Declared) -> Loaded:
+    if file.suffix == ".model":
+        return from_sentencepiece(file, declared)
+    family, segmented = declared.family, _is_segmented(declared)
     if file.suffix != ".json":
-        return _from_vocab_txt(file, declared)
-    content = _parse_object(file)
+        _refuse_other_kind(file, declared, reads="vocab.txt")
+        return Loaded(*from_vocab_txt(file, declared, split_chinese=not segmented), Origin(segmenter="jieba" if segmented else None))
+    content = parse_object(file)
     if isinstance(content.get("model"), dict):
-        return _from_tokenizer_json(file, content, declared)
+        backend, special = _from_tokenizer_json(file, content, declared, family=family)
+        return Loaded(backend, special, Origin(pieces=_pieces_beside(file, content), segmenter="jieba" if segmented else None))
     if content and all(isinstance(value, int) and not isinstance(value, bool) for value in content.values()):
-        return _from_vocab_json(file, content, declared)
-    raise InputError(f"{file}: not a tokenizer: give a vocab.txt, a tokenizer.json or a folder that holds one")
+        _refuse_other_kind(file, declared, reads="vocab.json")
+        return Loaded(*from_vocab_json(file, content, declared), Origin())
+    raise InputError(f"{file}: not a tokenizer: {_GIVE}")
 
 
-def write_tokenizer(
-    folder: Path, backend: tokenizers.Tokenizer, special: SpecialTokens, *, bert_options: dict[str, bool | None] | None, max_length: int | None
-) -> None:
-    """Writes a tokenizer's Hugging Face files into a folder, which is made where it is missing.
-
-    transformers 5 rebuilds a WordPiece from its vocabulary and these options when the class is BertTokenizer or, for a model of type bert, when
-    none is given; PreTrainedTokenizerFast makes it read tokenizer.json.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast" if bert_options is None else "BertTokenizer", **special.for_transformers()}
-    config.update(bert_options or {})
-    two_types = 1 in backend.encode("a", "b").type_ids
-    config["model_input_names"] = ["input_ids", *(["token_type_ids"] if two_types else []), "attention_mask"]
-    config["clean_up_tokenization_spaces"] = False
-    if max_length is not None:
-        config["model_max_length"] = max_length
-    serialized = backend.to_str(pretty=True)
-    _write(folder / "tokenizer.json", serialized)
-    _write_json(folder / "tokenizer_config.json", config)
-    _write_json(folder / "special_tokens_map.json", special.for_transformers())
-    model = json.loads(serialized)["model"]
-    if model["type"] == "BPE":
-        _write_json(folder / "vocab.json", dict(sorted(model["vocab"].items(), key=lambda entry: entry[1])))
-        merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-        _write(folder / "merges.txt", "\n".join(["#version: 0.2", *merges, ""]))
-    else:
-        _write(folder / "vocab.txt", "".join(f"{piece}\n" for piece in _listed(model)))
-
-
-def _choose_file(path: Path) -> Path:
+def _choose_file(path: Path, declared: Declared) -> Path:
     if path.is_dir():
-        for name in ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer/tokenizer.json"):
-            if (path / name).is_file():
-                return path / name
-        sentencepiece = sorted(path.glob("*.model"))
-        if sentencepiece:
-            raise InputError(_is_sentencepiece(sentencepiece[0]))
-        raise InputError(f"{path}: holds no tokenizer.json, vocab.txt or vocab.json: give the folder or file of a tokenizer")
+        pieces = sorted(path.glob("*.model"))
+        classic = [path / "vocab.txt", path / "vocab.json", *pieces]
+        family = declared.family
+        if family is not None:
+            classic.sort(key=lambda file: not file.name.endswith(family.reads))
+        for file in (path / "tokenizer.json", *classic, path / "tokenizer" / "tokenizer.json"):
+            if file.is_file():
+                return file
+        if (path / "merges.txt").is_file():
+            raise InputError(f"{path / 'vocab.json'}: missing beside merges.txt: BPE needs both, give the vocab.json that belongs to it")
+        raise InputError(f"{path}: holds no tokenizer.json, vocab.txt, vocab.json or spiece.model: give the folder or file of a tokenizer")
     if not path.is_file():
-        raise InputError(f"{path}: no such file or folder: give a vocab.txt, a tokenizer.json or a folder that holds one")
-    if path.suffix == ".model":
-        raise InputError(_is_sentencepiece(path))
+        raise InputError(f"{path}: no such file or folder: {_GIVE}")
     if path.name == "merges.txt":
         path = path.with_name("vocab.json")
     whole = path.with_name("tokenizer.json")
@@ -80,107 +83,73 @@ def _choose_file(path: Path) -> Path:
     return whole if path.name in ("vocab.txt", "vocab.json", "tokenizer_config.json", "special_tokens_map.json") and whole.is_file() else path
 
 
-def _is_sentencepiece(path: Path) -> str:
-    return f"{path}: a SentencePiece model: convert it with transformers' AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) and give the FOLDER"
+def _refuse_other_kind(file: Path, declared: Declared, *, reads: str) -> None:
+    family = declared.family
+    if declared.names_class and family is not None and family.reads != reads:
+        kind = "a SentencePiece .model" if family.reads == ".model" else family.reads
+        raise InputError(f"{file}: tokenizer_config.json names {declared.tokenizer_class}, which reads {kind}: give that, or correct tokenizer_class")
 
 
-def _from_tokenizer_json(file: Path, content: dict[str, Any], declared: dict[str, Any]) -> tuple[tokenizers.Tokenizer, SpecialTokens]:
+def _is_segmented(declared: Declared) -> bool:
+    """Whether jieba cuts the text first; a tokenizer of another class beside a RoFormer's config.json is its own."""
+    return declared.family is ROFORMER and (declared.names_class or not declared.tokenizer_class)
+
+
+def _from_tokenizer_json(file: Path, content: dict[str, Any], declared: Declared, *, family: TextFamily | None) -> tuple[tokenizers.Tokenizer, SpecialTokens]:
     cleaner = content.get("normalizer")
-    if declared.get("tokenizer_class") in _BERT_CLASSES and isinstance(cleaner, dict) and cleaner.get("type") == "BertNormalizer":
+    if declared.names_class and family in (BERT, DISTILBERT, ROFORMER) and isinstance(cleaner, dict) and cleaner.get("type") == "BertNormalizer":
         # transformers, version 4 and 5, lets these keys of tokenizer_config.json overrule tokenizer.json.
-        content["normalizer"] = cleaner | {name: declared[key] for key, name in _BERT_OPTIONS.items() if key in declared}
+        content["normalizer"] = cleaner | {name: declared.keys[key] for key, name in _BERT_OPTIONS.items() if key in declared.keys}
+        if family is ROFORMER:
+            content["normalizer"]["handle_chinese_chars"] = False
     try:
         backend = tokenizers.Tokenizer.from_str(json.dumps(content))
     except Exception as error:  # the library raises nothing narrower
         raise InputError(f"{file}: not a tokenizer ({error}): give the tokenizer.json of a Hugging Face tokenizer") from error
-    special = find_special_tokens(backend.get_vocab(), declared, source=str(file))
+    vocabulary = backend.get_vocab()
+    if not declared.names_class:
+        family = _guessed(content["model"], vocabulary) or family
+    special = find_special_tokens(vocabulary, declared.keys, source=str(file), names=NAMES if family is None else family.names)
     backend.no_padding()
     backend.no_truncation()
     marked = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
     if not marked.issuperset(special.in_order()):
         add_special_tokens(backend, special, take_space_before=False)
-    if not backend.num_special_tokens_to_add(False):
+    if special.cls is not None and special.sep is not None and not backend.num_special_tokens_to_add(False):
         backend.post_processor = pair_template(backend, special)
     return backend, special
 
 
-def _from_vocab_txt(file: Path, declared: dict[str, Any]) -> tuple[tokenizers.Tokenizer, SpecialTokens]:
-    entries = _read_text(file).replace("\r\n", "\n").rstrip("\n").split("\n")
-    vocabulary: dict[str, int] = {}
-    repeats = []
-    for index, piece in enumerate(entries):
-        if piece in vocabulary:
-            repeats.append(f"{file}: line {index + 1} repeats line {vocabulary[piece] + 1} ({piece!r}): every entry has one line, whose number is its id")
-        else:
-            vocabulary[piece] = index
-    if not any(name in vocabulary for names in NAMES.values() for name in names) and not declared:
-        raise InputError(f"{file}: not a vocabulary: no line is [PAD], [UNK], [CLS], [SEP] or [MASK]: give a vocab.txt, a tokenizer.json or a folder")
-    if repeats:
-        more = [f"{file}: {len(repeats) - 5} more repeated lines"] if len(repeats) > 5 else []
-        raise InputError(*repeats[:5], *more)
-    special = find_special_tokens(vocabulary, declared, source=str(file))
-    lowercase = declared.get("do_lower_case")
-    cleaner = bert_normalizer(
-        lowercase=_is_uncased(vocabulary) if lowercase is None else bool(lowercase),
-        split_chinese=declared.get("tokenize_chinese_chars", True) is not False,
-        strip_accents=declared.get("strip_accents"),
-    )
-    return bert_wordpiece(vocabulary, special, cleaner=cleaner), special
+def _guessed(model: dict[str, Any], vocabulary: dict[str, int]) -> TextFamily | None:
+    """What the content of a tokenizer.json says of its family, which may be another than the model's."""
+    if model.get("type") == "WordPiece":
+        return BERT
+    if model.get("type") == "BPE":
+        return of_merges(vocabulary)
+    if model.get("type") == "Unigram":
+        return of_pieces([piece for piece, _ in model["vocab"]])
+    return None
 
 
-def _is_uncased(vocabulary: dict[str, int]) -> bool:
-    """Whether no entry has an upper-case letter. Names in brackets are no text, such as [CLS] or the <S> of the Chinese vocabulary, and a full-width
-    letter is a symbol of Chinese text, which the uncased vocabularies of UER keep."""
-    full_width = range(0xFF21, 0xFF3B)
-    texts = (piece for piece in vocabulary if piece[:1] + piece[-1:] not in ("[]", "<>"))
-    return not any(piece != piece.lower() and not all(ord(letter) in full_width for letter in piece if letter.isupper()) for piece in texts)
+def _pieces_beside(file: Path, content: dict[str, Any]) -> PieceFile | None:
+    """The SentencePiece model that a Unigram tokenizer.json was made of, where it stands beside it."""
+    found = sorted(file.parent.glob("*.model")) if content["model"].get("type") == "Unigram" else []
+    return PieceFile(found[0].name, found[0].read_bytes()) if found else None
 
 
-def _from_vocab_json(file: Path, vocabulary: dict[str, int], declared: dict[str, Any]) -> tuple[tokenizers.Tokenizer, SpecialTokens]:
-    merges_file = file.with_name("merges.txt")
-    if not merges_file.is_file():
-        raise InputError(f"{merges_file}: missing beside {file.name}: byte-level BPE needs both")
-    special = find_special_tokens(vocabulary, declared, source=str(file))
-    lines = [line for line in _read_text(merges_file).split("\n") if line and not line.startswith("#version")]
-    merges = []
-    for line in lines:
-        left, _, right = line.partition(" ")
-        if not right or not {left, right, left + right} <= vocabulary.keys():
-            raise InputError(f"{merges_file}: {line!r} does not merge two entries of {file.name}: give the merges.txt that belongs to it")
-        merges.append((left, right))
-    return roberta_bpe(vocabulary, merges, special), special
+def _add_declared(backend: tokenizers.Tokenizer, declared: Declared, *, source: Path) -> None:
+    """Tokens that the files beside a vocabulary add to it, by id, and entries that they call special.
 
-
-def _listed(model: dict[str, Any]) -> list[str]:
-    if model["type"] == "Unigram":
-        return [piece for piece, _ in model["vocab"]]
-    return sorted(model["vocab"], key=model["vocab"].__getitem__)
-
-
-def _read_object(file: Path) -> dict[str, Any]:
-    return _parse_object(file) if file.is_file() else {}
-
-
-def _parse_object(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_read_text(file))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}: not JSON ({error}): the file is damaged, fetch or write it again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: holds no JSON object: give the file of a Hugging Face tokenizer")
-    return content
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not a tokenizer: byte {error.start} is not UTF-8") from error
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    _write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8", newline="\n")
+    Raises InputError where an added token's id is not the one it gets.
+    """
+    present = {token.content for token in backend.get_added_tokens_decoder().values()}
+    for index, token in sorted(declared.added.items()):
+        text = token["content"]
+        if text not in present:
+            backend.add_tokens([added_token(token)])
+            present.add(text)
+        if backend.token_to_id(text) != index:
+            found = backend.token_to_id(text)
+            raise InputError(f"{source}: the added token {text!r} has id {index} in the files beside it, but {found} here: give the files that belong together")
+    more = [name for name in declared.more_special() if name not in present and backend.token_to_id(name) is not None]
+    backend.add_special_tokens([tokenizers.AddedToken(name, special=True, normalized=False) for name in dict.fromkeys(more)])

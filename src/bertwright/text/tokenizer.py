@@ -1,7 +1,7 @@
 """One tokenizer of any kind: text to ids and back, and Hugging Face files in and out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,10 +11,16 @@ import tokenizers
 
 from bertwright.errors import InputError
 from bertwright.text.backends import Kind
-from bertwright.text.description import Description, describe, pieces, special_ids
-from bertwright.text.files import read_tokenizer, write_tokenizer
-from bertwright.text.special import SpecialTokens
+from bertwright.text.description import Description, additional_special_tokens, describe, pieces, special_ids
+from bertwright.text.files import read_tokenizer
+from bertwright.text.origin import Loaded, Origin
+from bertwright.text.segmentation import with_jieba
+from bertwright.text.special import ALL_ROLES, SpecialTokens
 from bertwright.text.surrogates import without_surrogates
+from bertwright.text.writing import write_tokenizer
+
+_FRAMING = "take the tokenizer of a family that frames its texts, such as BERT or RoBERTa"
+_MENDS = {"cls": _FRAMING, "sep": _FRAMING, "mask": "take the tokenizer of a masked language model, such as BERT or RoBERTa"}
 
 
 @dataclass(frozen=True)
@@ -34,38 +40,42 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class Tokenizer:
-    """A backend of the tokenizers library and the names of its special tokens. Nothing changes it after it is made.
+    """A backend of the tokenizers library, the names of its special tokens and what else its files said. Nothing changes it after it is made.
 
     A literal special token in a text, such as "[MASK]" or "[UNK]", is that token. A lone surrogate counts as U+FFFD.
     """
 
     backend: tokenizers.Tokenizer
     special: SpecialTokens
+    origin: Origin = field(default_factory=Origin)
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Reads a vocab.txt, a tokenizer.json, or the folder of a checkpoint or tokenizer.
+        """Reads a tokenizer.json, a vocab.txt, a vocab.json with its merges.txt, a SentencePiece model, or the folder of a checkpoint or tokenizer.
 
+        Which family's it is, `tokenizer_class` in tokenizer_config.json tells, else the `model_type` of a config.json, else what it holds.
         A bare vocab.txt is BERT's WordPiece, uncased if no entry has an upper-case letter.
-        Raises InputError for a missing file, a file that is no tokenizer, duplicate entries and missing special tokens.
+        Raises InputError for a missing file, a file that is no tokenizer, duplicate entries, missing special tokens and a missing library.
         """
-        backend, special = read_tokenizer(Path(path))
-        return cls(backend, special)
+        tokenizer = cls(*read_tokenizer(Path(path)))
+        if tokenizer.origin.segmenter is not None:
+            tokenizer._running  # noqa: B018 - here, rather than amid the work, is where a missing library should show
+        return tokenizer
 
     def save(self, folder: Path, *, max_length: int | None = None) -> None:
-        """Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and vocab.txt (or vocab.json and merges.txt).
+        """Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and vocab.txt, or vocab.json and merges.txt, or the SentencePiece model.
 
-        transformers' AutoTokenizer gives the same ids from them, also beside a config.json of model type bert.
+        transformers' AutoTokenizer gives the same ids from them, also beside the config.json of any family.
         `max_length` is the model's number of positions, in tokens.
         """
-        write_tokenizer(folder, self.backend, self.special, bert_options=self._description.bert_options, max_length=max_length)
+        write_tokenizer(folder, Loaded(self.backend, self.special, self.origin), self._description, max_length=max_length)
 
     def encode_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text without [CLS] and [SEP]; the batch is spread over the CPU's cores."""
+        """Ids of each text without what the template adds; the batch is spread over the CPU's cores."""
         try:
-            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+            encodings = self._running.encode_batch_fast(list(texts), add_special_tokens=False)
         except TypeError:  # what the library makes of a lone surrogate
-            encodings = self.backend.encode_batch_fast([without_surrogates(text) for text in texts], add_special_tokens=False)
+            encodings = self._running.encode_batch_fast([without_surrogates(text) for text in texts], add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def encode(self, text: str, pair: str | None = None, *, max_length: int | None = None) -> Encoding:
@@ -74,7 +84,7 @@ class Tokenizer:
         Raises InputError when `max_length` has no room for the special tokens.
         """
         text, pair = without_surrogates(text), None if pair is None else without_surrogates(pair)
-        encoding = self.backend.encode(text, pair)
+        encoding = self._running.encode(text, pair)
         if max_length is not None and len(encoding) > max_length:
             encoding = self._truncated(text, pair, max_length=max_length)
         tokens = [self.vocab[index] for index in encoding.ids]  # the encoding's own have the space before a mask in them
@@ -100,7 +110,8 @@ class Tokenizer:
 
     @property
     def word_start_table(self) -> npt.NDArray[np.bool_]:
-        """[vocab_size] True where a piece begins a word, and for special tokens. WordPiece: no "##"; byte-level BPE: "Ġ"; Unigram: "▁"; word-level: all."""
+        """[vocab_size] True where a piece begins a word, and for special tokens. WordPiece: no "##"; byte-level BPE: "Ġ"; Unigram: "▁"; word-level: all;
+        and all of the first GPT's, which marks where words end, so that the same piece may begin a word or go on with one."""
         return self._description.word_starts
 
     @cached_property
@@ -115,48 +126,80 @@ class Tokenizer:
 
     @cached_property
     def special_ids(self) -> tuple[int, ...]:
-        """Ids of all special tokens, ascending: the five below and any other the tokenizer has."""
+        """Ids of all special tokens, ascending: those that have a role and any other the tokenizer has."""
         return special_ids(self.backend, self.special)
 
     @cached_property
+    def additional_special_tokens(self) -> tuple[str, ...]:
+        """The special tokens without a role, by id, such as T5's <extra_id_0>."""
+        return tuple(token.content for token in additional_special_tokens(self.backend, self.special))
+
+    def has(self, role: str) -> bool:
+        """Whether there is a token for a role: pad, unk, cls, sep, mask, bos or eos. Raises ValueError for any other role."""
+        if role not in ALL_ROLES:
+            raise ValueError(f"role {role!r}: not one of {', '.join(ALL_ROLES)}")
+        return role in self.special.by_role()
+
+    @cached_property
     def pad_id(self) -> int:
-        return self._id(self.special.pad)
+        """As all ids of roles: raises InputError where the tokenizer has no token for it."""
+        return self._id("pad")
 
     @cached_property
     def unk_id(self) -> int:
-        return self._id(self.special.unk)
+        return self._id("unk")
 
     @cached_property
     def cls_id(self) -> int:
-        return self._id(self.special.cls)
+        return self._id("cls")
 
     @cached_property
     def sep_id(self) -> int:
-        return self._id(self.special.sep)
+        return self._id("sep")
 
     @cached_property
     def mask_id(self) -> int:
-        return self._id(self.special.mask)
+        return self._id("mask")
+
+    @cached_property
+    def bos_id(self) -> int:
+        return self._id("bos")
+
+    @cached_property
+    def eos_id(self) -> int:
+        return self._id("eos")
 
     @cached_property
     def _description(self) -> Description:
-        return describe(self.backend, self.special)
+        return describe(self.backend, self.special, segmenter=self.origin.segmenter)
 
-    def _id(self, name: str) -> int:
+    @cached_property
+    def _running(self) -> tokenizers.Tokenizer:
+        """The backend that encodes: with a segmenter one that cannot be written, and so is made anew in every process."""
+        return self.backend if self.origin.segmenter is None else with_jieba(self.backend)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_running"}
+
+    def _id(self, role: str) -> int:
+        name = self.special.by_role().get(role)
+        if name is None:
+            mend = _MENDS.get(role, f"name the token that serves as one under {role}_token in its tokenizer_config.json")
+            raise InputError(f"{self.origin.name}: this {self.kind} tokenizer of {self.vocab_size} entries has no {role} token: {mend}")
         return self.vocab.index(name)
 
     def _truncated(self, text: str, pair: str | None, *, max_length: int) -> tokenizers.Encoding:
         """Cuts before the template is laid around, since the backend's own truncation would change the backend."""
-        room = max_length - self.backend.num_special_tokens_to_add(pair is not None)
+        room = max_length - self._running.num_special_tokens_to_add(pair is not None)
         if room < 0:
             raise InputError(f"max_seq_length {max_length}: has no room for the {max_length - room} special tokens: take a larger one")
-        first = self.backend.encode(text, add_special_tokens=False)
-        second = None if pair is None else self.backend.encode(pair, add_special_tokens=False)
+        first = self._running.encode(text, add_special_tokens=False)
+        second = None if pair is None else self._running.encode(pair, add_special_tokens=False)
         first_room, second_room = longest_first(len(first), 0 if second is None else len(second), room=room)
         first.truncate(first_room)
         if second is not None:
             second.truncate(second_room)
-        return self.backend.post_process(first, second, add_special_tokens=True)
+        return self._running.post_process(first, second, add_special_tokens=True)
 
 
 def longest_first(first: int, second: int, *, room: int) -> tuple[int, int]:
