@@ -86,6 +86,8 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     "bert": (
         bert("3-heads-3-segments-gelu_new", "bert", "Bert", hidden_act="gelu_new", segments=3, num_labels=4),
         bert("5-heads-untied-relu", "bert", "Bert", hidden_act="relu", layer_norm_eps=1e-3, pad_token_id=3, classifier_dropout=0.3, **WIDE, **UNTIED),
+        bert("relative_key", "bert", "Bert", live=False, position_embedding_type="relative_key"),
+        bert("relative_key_query", "bert", "Bert", live=False, position_embedding_type="relative_key_query"),
     ),
     "roberta": (
         bert("3-heads", "roberta", "Roberta", segments=1, pad_token_id=1, max_position_embeddings=26, num_labels=4),
@@ -188,7 +190,9 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
 FAMILY_SHAPES = [(family, shape) for family in FAMILIES for shape in SHAPES.get(family.name, ())]
 CASES = [Case(family, shape, name) for family, shape in FAMILY_SHAPES for name in family.classes if name.startswith(shape.classes)]
 LIVE = [case for case in CASES if case.shape.live]
+# Each class once, and each shape once.
 FIRST = list({case.class_name: case for case in reversed(CASES)}.values())[::-1]
+EACH = [case for case in CASES if case in FIRST or case.class_name == case.family.base_class]
 
 
 def golden_cases() -> list[tuple[Path, str]]:
