@@ -53,3 +53,8 @@ class Cache:
         """Keeps these rows of the batch, as `KeysValues.select`."""
         for held in (*self.own, *self.memory):
             held.select(rows)
+
+    def reorder(self, rows: Tensor) -> None:
+        """As `select`, where each row takes the place of one with the same memory: the beams of a text."""
+        for held in self.own:
+            held.select(rows)
