@@ -1,13 +1,13 @@
 """Where the tokens of a batch lie, and so who may attend to whom. A layout owns the attention call."""
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from bertwright.blocks.scores import Scores, attend, probabilities
+from bertwright.blocks.scores import Scores, attend, biased, probabilities
 
 
 class Layout(Protocol):
@@ -26,53 +26,74 @@ class Layout(Protocol):
         """The attention after the softmax, [batch, heads, queries, keys]; for looking at, in plain operations."""
 
 
-@dataclass(frozen=True)
-class Padded:
-    """One sequence a row. `mask` [batch, keys] is true on real tokens; None where no row is padded. Queries are the last ones of the keys."""
+class _Rows:
+    """What layouts share: who may attend to whom is worked out once for each kind of layer, and laid over a bias once for all layers that share it."""
 
-    mask: Tensor | None = None
-    _seen: dict[tuple[object, ...], Tensor | None] = field(default_factory=dict, repr=False, compare=False)
+    def __init__(self) -> None:
+        self._allowed: dict[tuple[object, ...], Tensor | None] = {}
+        self._biased: tuple[Tensor, Tensor] | None = None
 
     def allowed(self, scores: Scores, query: Tensor, key: Tensor) -> Tensor | None:
-        """True where attention may go, broadcastable to [batch, heads, queries, keys]; None for everywhere. Made once for each kind of layer."""
+        """True where attention may go, broadcastable to [batch, heads, queries, keys]; None for everywhere."""
         kind = (scores.causal, scores.window, query.shape[-2], key.shape[-2])
-        if kind not in self._seen:
-            reach = _reach(scores, query.shape[-2], key.shape[-2], query.device)
-            mask = None if self.mask is None else self.mask[:, None, None, :]
-            self._seen[kind] = _both(reach, mask)
-        return self._seen[kind]
-
-    def positions(self) -> Tensor | None:
-        return None
+        if kind not in self._allowed:
+            self._allowed[kind] = self._among(_reach(scores, query.shape[-2], key.shape[-2], query.device))
+        return self._allowed[kind]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
-        return attend(query, key, value, self.allowed(scores, query, key), scores)
+        allowed = self.allowed(scores, query, key)
+        if scores.bias is None or scores.mix is not None:
+            return attend(query, key, value, allowed, scores, triangle=self._is_triangle(scores, query, key))
+        if self._biased is None or self._biased[0] is not scores.bias:
+            self._biased = (scores.bias, biased(scores.bias, allowed))
+        return attend(query, key, value, None, replace(scores, bias=self._biased[1]))
 
     def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
         return probabilities(query, key, self.allowed(scores, query, key), scores)
 
+    def _among(self, reach: Tensor | None) -> Tensor | None:
+        """Who may attend to whom of those within reach, [queries, keys]; None for everywhere."""
+        raise NotImplementedError
+
+    def _is_triangle(self, scores: Scores, query: Tensor, key: Tensor) -> bool:
+        """Whether each query sees the keys up to its own place and nothing else decides."""
+        return False
+
+
+class Padded(_Rows):
+    """One sequence a row. `mask` [batch, keys] is true on real tokens; None where no row is padded. Queries are the last ones of the keys."""
+
+    def __init__(self, mask: Tensor | None = None) -> None:
+        super().__init__()
+        self.mask = mask
+
+    def positions(self) -> Tensor | None:
+        return None
+
     def to(self, device: torch.device) -> "Padded":
         return Padded(None if self.mask is None else self.mask.to(device, non_blocking=True))
 
+    def _among(self, reach: Tensor | None) -> Tensor | None:
+        if reach is None or self.mask is None:
+            return reach if self.mask is None else self.mask[:, None, None, :]
+        # A padded token that reaches only padding looks at itself: a row of nothing would be no number.
+        queries, keys = reach.shape
+        own = torch.eye(keys, dtype=torch.bool, device=reach.device)[keys - queries :]
+        return (reach & self.mask[:, None, None, :]) | own
 
-@dataclass(frozen=True)
-class Packed:
+    def _is_triangle(self, scores: Scores, query: Tensor, key: Tensor) -> bool:
+        return self.mask is None and scores.causal and scores.window is None and query.shape[-2] == key.shape[-2]
+
+
+class Packed(_Rows):
     """Several sequences a row, each with its own attention and its own positions from 0.
 
     `sequences` [batch, length] numbers them within the row, ascending. Padding is one more sequence of its own at the end of a row.
     """
 
-    sequences: Tensor
-    _seen: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False, compare=False)
-
-    def allowed(self, scores: Scores, query: Tensor, key: Tensor) -> Tensor:
-        """True where attention may go, [batch, 1, length, length]: within a sequence, and as far as the layer reaches."""
-        kind = (scores.causal, scores.window)
-        if kind not in self._seen:
-            same = self.sequences[:, None, :, None] == self.sequences[:, None, None, :]
-            reach = _reach(scores, query.shape[-2], key.shape[-2], query.device)
-            self._seen[kind] = (same if reach is None else same & reach).contiguous()
-        return self._seen[kind]
+    def __init__(self, sequences: Tensor) -> None:
+        super().__init__()
+        self.sequences = sequences
 
     @cached_property
     def _positions(self) -> Tensor:
@@ -84,14 +105,12 @@ class Packed:
     def positions(self) -> Tensor | None:
         return self._positions
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
-        return attend(query, key, value, self.allowed(scores, query, key), scores)
-
-    def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
-        return probabilities(query, key, self.allowed(scores, query, key), scores)
-
     def to(self, device: torch.device) -> "Packed":
         return Packed(self.sequences.to(device, non_blocking=True))
+
+    def _among(self, reach: Tensor | None) -> Tensor | None:
+        same = self.sequences[:, None, :, None] == self.sequences[:, None, None, :]
+        return (same if reach is None else same & reach).contiguous()
 
 
 def _reach(scores: Scores, queries: int, keys: int, device: torch.device) -> Tensor | None:
@@ -101,12 +120,3 @@ def _reach(scores: Scores, queries: int, keys: int, device: torch.device) -> Ten
     distance = torch.arange(keys, device=device) - torch.arange(keys - queries, keys, device=device)[:, None]
     near = distance.abs() <= (keys if scores.window is None else scores.window)
     return near & (distance <= 0) if scores.causal else near
-
-
-def _both(reach: Tensor | None, mask: Tensor | None) -> Tensor | None:
-    if reach is None or mask is None:
-        return mask if reach is None else reach
-    # A padded token that reaches only padding looks at itself: a row of nothing would be no number.
-    queries, keys = reach.shape
-    own = torch.eye(keys, dtype=torch.bool, device=reach.device)[keys - queries :]
-    return (reach & mask) | own

@@ -127,7 +127,9 @@ class BucketedPosition(Position):
 
     def at(self, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Placement:
         bucket = self._bucket(keys[..., None, :] - queries[..., :, None])
-        return _Biased(F.embedding(bucket, self.weight.to(dtype)).movedim(-1, -3))
+        table = F.embedding(bucket, self.weight.to(dtype)).movedim(-1, -3).contiguous()
+        # The fused kernel takes masks of four dimensions.
+        return _Biased(table[None] if table.ndim == 3 else table)
 
     def _bucket(self, distance: Tensor) -> Tensor:
         """[..] distances from query to key -> buckets: half of them exact, the rest by logarithm up to the greatest distance (T5's released code)."""

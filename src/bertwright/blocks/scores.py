@@ -24,15 +24,18 @@ class Scores:
     dropout: float = 0.0
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scores: Scores) -> Tensor:
-    """[batch, heads, queries, head_size], twice [batch, heads, keys, head_size] -> the shape of the query. `allowed`: bool, true where attention may go."""
+def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scores: Scores, *, triangle: bool = False) -> Tensor:
+    """[batch, heads, queries, head_size], twice [batch, heads, keys, head_size] -> the shape of the query.
+
+    `allowed`: bool, true where attention may go; triangle: it lets each query see the keys up to its own place, and kernels know that by themselves.
+    """
     if scores.mix is not None:
         chances = F.dropout(probabilities(query, key, allowed, scores), scores.dropout)
         return chances @ value + scores.mix(chances)
     if scores.bias is None and suits(query, dropout=scores.dropout):
         return short_attention(query, key, value, allowed, scale=scores.scale)
-    mask = allowed if scores.bias is None else _biased(scores.bias, allowed).to(query.dtype)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=scores.dropout, scale=scores.scale)
+    mask = None if triangle else allowed if scores.bias is None else biased(scores.bias, allowed).to(query.dtype)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=scores.dropout, scale=scores.scale, is_causal=triangle)
 
 
 def probabilities(query: Tensor, key: Tensor, allowed: Tensor | None, scores: Scores) -> Tensor:
@@ -45,5 +48,6 @@ def probabilities(query: Tensor, key: Tensor, allowed: Tensor | None, scores: Sc
     return products.softmax(-1)
 
 
-def _biased(bias: Tensor, allowed: Tensor | None) -> Tensor:
+def biased(bias: Tensor, allowed: Tensor | None) -> Tensor:
+    """A bias that keeps attention where it may go, broadcastable as both."""
     return bias if allowed is None else bias.masked_fill(~allowed, torch.finfo(bias.dtype).min)

@@ -49,5 +49,6 @@ def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor |
 
 
 def suits(query: Tensor, *, dropout: float) -> bool:
-    """Whether this path is the fast one for such a query: on a CPU, short, without dropout."""
-    return query.device.type == "cpu" and dropout == 0 and query.shape[-2] <= LONGEST
+    """Whether this path is the fast one for such a query: on a CPU, short, without dropout, and either with gradients or in half precision."""
+    gains = query.requires_grad or query.dtype == torch.bfloat16
+    return gains and query.device.type == "cpu" and dropout == 0 and query.shape[-2] <= LONGEST

@@ -131,8 +131,12 @@ def config(architecture: Architecture) -> dict[str, Any]:
 
 
 def sizes(num_layers: int, hidden_size: int) -> dict[str, Any]:
-    """Config keys of a preset; the gated feed-forward is as wide as the released models', one and a half times the model."""
-    return {"num_hidden_layers": num_layers, "hidden_size": hidden_size, "num_attention_heads": hidden_size // 64, "intermediate_size": 3 * hidden_size // 2}
+    """Config keys of a preset: the gated feed-forward is one and a half times as wide as the model, as the released ones; ids are those of tokenizers trained
+    here.
+    """
+    ids = {"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
+    widths = {"hidden_size": hidden_size, "num_attention_heads": hidden_size // 64, "intermediate_size": 3 * hidden_size // 2}
+    return {"num_hidden_layers": num_layers, **widths, **ids}
 
 
 def _head_names(kind: Literal["classify", "tag", "span", "choice"]) -> Rows:
