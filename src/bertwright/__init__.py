@@ -1,4 +1,4 @@
-"""bertwright: from raw text to a trained BERT that fills masks, with Hugging Face files at every step.
+"""bertwright: from raw text to a trained BERT-family model, with Hugging Face files at every step.
 
     bertwright.prepare("notes/*.txt", out="shards")
     bertwright.pretrain("shards", out="runs/a", max_minutes=3)
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bertwright.api import evaluate, load, prepare, pretrain
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "evaluate", "load", "prepare", "pretrain"]
 
 
