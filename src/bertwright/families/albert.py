@@ -73,7 +73,7 @@ def architecture(config: Config) -> Architecture:
 def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's AlbertConfig."""
     act = activation_word(architecture.stacks["encoder"].block.activation)
-    return {"model_type": "albert", **written(architecture, KEYS), "hidden_act": act}
+    return {"model_type": "albert", **written(architecture, KEYS), "hidden_act": act, "classifier_dropout_prob": architecture.head("sop").dropout}
 
 
 ALBERT = Family(

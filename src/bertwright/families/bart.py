@@ -100,7 +100,7 @@ def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's BartConfig."""
     encoder = architecture.stacks["encoder"]
     own = {"activation_function": activation_word(encoder.block.activation), "scale_embedding": encoder.embedding_scale != 1}
-    return {"model_type": "bart", **written(architecture, KEYS), **own}
+    return {"model_type": "bart", **written(architecture, KEYS), **own, "classifier_dropout": architecture.head("classify").dropout}
 
 
 def sizes(num_layers: int, hidden_size: int) -> dict[str, Any]:

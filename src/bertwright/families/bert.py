@@ -17,6 +17,7 @@ from bertwright.families.bert_like import (
     head_dropout,
     position_buffers,
     sizes,
+    written_head_dropout,
 )
 from bertwright.families.family import Config, Family
 from bertwright.families.reading import ConfigReader
@@ -62,7 +63,7 @@ def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's BertConfig."""
     positions = architecture.stacks["encoder"].positions
     kind = ("relative_key_query" if positions.on_keys else "relative_key") if isinstance(positions, RelativeTable) else "absolute"
-    return {**block_config(architecture, model_type="bert"), "position_embedding_type": kind}
+    return {**block_config(architecture, model_type="bert"), **written_head_dropout(architecture), "position_embedding_type": kind}
 
 
 BERT = Family(

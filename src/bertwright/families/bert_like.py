@@ -20,6 +20,7 @@ BLOCK_KEYS = {
     "initializer_range": "initializer_range",
     "layer_norm_eps": "encoder.block.norm_eps",
     "pad_token_id": "pad_id",
+    "tie_word_embeddings": "tied",
 }
 
 
@@ -72,6 +73,11 @@ def block_config(architecture: Architecture, *, model_type: str) -> dict[str, An
 def head_dropout(read: ConfigReader, usual: float) -> float:
     """`classifier_dropout`, or the hidden states' rate where it is left out."""
     return read.number("classifier_dropout", usual)
+
+
+def written_head_dropout(architecture: Architecture) -> dict[str, Any]:
+    """The key that `head_dropout` reads."""
+    return {"classifier_dropout": architecture.head("tag").dropout}
 
 
 def bert_heads(block: Block, *, dropout: float, idle_bias: bool = True) -> tuple[Head, ...]:

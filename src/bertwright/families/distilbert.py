@@ -25,6 +25,7 @@ KEYS = {
     "max_position_embeddings": "encoder.positions.max_length",
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
+    "tie_word_embeddings": "tied",
 }
 
 
@@ -65,7 +66,8 @@ def architecture(config: Config) -> Architecture:
 def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's DistilBertConfig."""
     act = activation_word(architecture.stacks["encoder"].block.activation)
-    return {"model_type": "distilbert", **written(architecture, KEYS), "activation": act}
+    rates = {"seq_classif_dropout": architecture.head("classify").dropout, "qa_dropout": architecture.head("span").dropout}
+    return {"model_type": "distilbert", **written(architecture, KEYS), "activation": act, **rates}
 
 
 def sizes(num_layers: int, hidden_size: int) -> dict[str, Any]:

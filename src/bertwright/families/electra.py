@@ -5,9 +5,20 @@
 from typing import Any
 
 from bertwright.architecture import Absolute, Architecture, Head, Stack, Transform
-from bertwright.families.bert_like import LEGACY, TASK_NAMES, block_config, encoder_block, encoder_names, head_dropout, position_buffers, sizes, task_heads
+from bertwright.families.bert_like import (
+    LEGACY,
+    TASK_NAMES,
+    block_config,
+    encoder_block,
+    encoder_names,
+    head_dropout,
+    position_buffers,
+    sizes,
+    task_heads,
+    written_head_dropout,
+)
 from bertwright.families.family import Config, Family
-from bertwright.families.reading import ConfigReader
+from bertwright.families.reading import ConfigReader, activation_word
 
 NAMES = {
     **encoder_names("electra."),
@@ -56,7 +67,10 @@ def architecture(config: Config) -> Architecture:
 
 def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's ElectraConfig."""
-    return {**block_config(architecture, model_type="electra"), "embedding_size": architecture.embedding_size}
+    choice = architecture.head("choice")
+    summary = {"summary_last_dropout": choice.dropout, "summary_activation": activation_word(choice.transform.activation if choice.transform else "gelu")}
+    own = {"embedding_size": architecture.embedding_size, **written_head_dropout(architecture), **summary}
+    return {**block_config(architecture, model_type="electra"), **own}
 
 
 ELECTRA = Family(

@@ -26,6 +26,7 @@ KEYS = {
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
     "eos_token_id": "eos_id",
+    "tie_word_embeddings": "tied",
 }
 # GPT's "gelu" is the tanh approximation of its released code.
 GPT_ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}

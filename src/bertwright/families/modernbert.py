@@ -34,6 +34,7 @@ KEYS = {
     "mlp_dropout": "encoder.block.dropout.activation",
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
+    "tie_word_embeddings": "tied",
 }
 THETA = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention": ("local_rope_theta", 10_000.0)}
 POOLING: dict[str, Reads] = {"cls": "first", "mean": "mean"}
@@ -68,6 +69,18 @@ def _heads(read: ConfigReader) -> tuple[Head, ...]:
         Head(kind="span", transform=transform, labels=2, dropout=dropout),
         Head(kind="choice", reads=pooled, transform=transform, labels=1, dropout=dropout),
     )
+
+
+def _written_heads(architecture: Architecture) -> dict[str, Any]:
+    """The keys that `_heads` reads."""
+    classify, transform = architecture.head("classify"), architecture.head("classify").transform or Transform(activation="gelu")
+    return {
+        "classifier_activation": activation_word(transform.activation),
+        "classifier_bias": transform.bias,
+        "classifier_pooling": next(theirs for theirs, ours in POOLING.items() if ours == classify.reads),
+        "classifier_dropout": classify.dropout,
+        "decoder_bias": bool(architecture.head("mlm").bias),
+    }
 
 
 def architecture(config: Config) -> Architecture:
@@ -123,6 +136,7 @@ def config(architecture: Architecture) -> dict[str, Any]:
     return {
         "model_type": "modernbert",
         **written(architecture, KEYS),
+        **_written_heads(architecture),
         "hidden_activation": activation_word(encoder.block.activation),
         "layer_types": ["full_attention" if window is None else "sliding_attention" for window in encoder.windows],
         **({"local_attention": 2 * windows[0]} if windows else {}),

@@ -14,6 +14,7 @@ from bertwright.families.bert_like import (
     head_dropout,
     position_buffers,
     sizes,
+    written_head_dropout,
 )
 from bertwright.families.family import Config, Family
 from bertwright.families.reading import ConfigReader, written
@@ -29,7 +30,7 @@ def architecture(config: Config) -> Architecture:
     max_distance = read.integer("max_relative_position", 64)
     if max_distance < 1:
         read.wrong("max_relative_position", f"max_relative_position is {max_distance}: it must be at least 1")
-    if block.num_heads > 0 and block.head_size % 2:
+    if block.num_heads > 0 and block.hidden_size % block.num_heads == 0 and block.head_size % 2:
         read.wrong("num_attention_heads", f"a head has {block.head_size} dimensions: sines and cosines come in pairs, take an even number")
     return read.finish(
         Architecture(
@@ -52,7 +53,7 @@ def architecture(config: Config) -> Architecture:
 
 def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's NezhaConfig, of transformers up to version 4."""
-    return {**block_config(architecture, model_type="nezha"), **written(architecture, KEYS)}
+    return {**block_config(architecture, model_type="nezha"), **written_head_dropout(architecture), **written(architecture, KEYS)}
 
 
 NEZHA = Family(

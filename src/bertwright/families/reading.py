@@ -36,6 +36,11 @@ def written(architecture: Architecture, keys: Mapping[str, str]) -> dict[str, An
     return {key: attrgetter(path)(architecture) for key, path in keys.items()}
 
 
+def with_defaults(config: Config, **defaults: Any) -> dict[str, Any]:
+    """A config in which these values stand for keys that are left out or null."""
+    return {**config, **{key: value for key, value in defaults.items() if config.get(key) is None}}
+
+
 class ConfigReader:
     """Takes values by key, each with the default that Hugging Face's config class has for it, and notes what is wrong."""
 

@@ -7,9 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from bertwright.architecture import Absolute, Architecture, Head, Stack, Transform
-from bertwright.families.bert_like import LEGACY, TASK_NAMES, block_config, encoder_block, encoder_names, head_dropout, position_buffers, sizes, task_heads
+from bertwright.families.bert_like import (
+    LEGACY,
+    TASK_NAMES,
+    block_config,
+    encoder_block,
+    encoder_names,
+    head_dropout,
+    position_buffers,
+    sizes,
+    task_heads,
+    written_head_dropout,
+)
 from bertwright.families.family import Config, Family
-from bertwright.families.reading import ConfigReader
+from bertwright.families.reading import ConfigReader, with_defaults
 
 NAMES = {**encoder_names("roberta."), "roberta.embeddings.position_embeddings": "encoder.positions"}
 
@@ -54,7 +65,7 @@ def config(architecture: Architecture) -> dict[str, Any]:
     """The keys of config.json that describe the architecture to Hugging Face's RobertaConfig."""
     positions = architecture.stacks["encoder"].positions
     rows = positions.max_length + positions.offset if isinstance(positions, Absolute) else 0
-    return {**block_config(architecture, model_type="roberta"), "max_position_embeddings": rows}
+    return {**block_config(architecture, model_type="roberta"), **written_head_dropout(architecture), "max_position_embeddings": rows}
 
 
 ROBERTA = Family(
@@ -92,5 +103,7 @@ XLM_ROBERTA = replace(
     model_types=("xlm-roberta",),
     base_class="XLMRobertaModel",
     classes={f"XLM{name}": heads for name, heads in ROBERTA.classes.items()},
+    # Hugging Face's XLMRobertaConfig has another vocabulary for a config that leaves it out.
+    architecture=lambda config: architecture(with_defaults(config, vocab_size=30522)),
     config=lambda architecture: {**config(architecture), "model_type": "xlm-roberta"},
 )

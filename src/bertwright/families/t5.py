@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bertwright.architecture import Architecture, Block, Bucketed, Dropout, Head, Stack
 from bertwright.families.family import Config, Family
-from bertwright.families.reading import ACTIVATIONS, ConfigReader, activation_word, written
+from bertwright.families.reading import ACTIVATIONS, ConfigReader, activation_word, with_defaults, written
 
 NAMES = {
     "shared": "tokens",
@@ -105,7 +105,7 @@ def architecture(config: Config) -> Architecture:
 
 def mt5_architecture(config: Config) -> Architecture:
     """The architecture that a config.json of mT5 describes. Raises InputError with one line for each thing wrong."""
-    return _architecture({"vocab_size": 250112, "num_heads": 6, "num_layers": 8, "d_ff": 1024, **config}, feed_forward="gated-gelu", scaled=False)
+    return _architecture(with_defaults(config, vocab_size=250112, num_heads=6, num_layers=8, d_ff=1024), feed_forward="gated-gelu", scaled=False)
 
 
 def config(architecture: Architecture) -> dict[str, Any]:
