@@ -1,22 +1,26 @@
-"""`bertwright predict`: fill the masks of texts from the command line, from files or from standard input."""
+"""`bertwright predict`: fill the masks of texts, or write on; texts from the command line, from files or from standard input."""
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 
 from bertwright.cli.options import Flag
+from bertwright.cli.writing import GenerationFlags, show, stream
 from bertwright.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
+    from bertwright.inference.generation import Writer
     from bertwright.inference.predictor import Predictor
     from bertwright.inference.results import Candidate, FilledText
 
 AT_ONCE = 64  # texts read before the first is answered: enough to batch by length, few enough to answer a slow pipe soon
+TOP_K = 5  # candidates shown for a mask
 
 
 def predict(
@@ -25,38 +29,76 @@ def predict(
     /,
     *,
     file: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    top_k: int = 5,
+    top_k: int | None = None,
     mask: float | None = None,
     seed: int = 0,
+    generation: Annotated[GenerationFlags, Parameter(name="*", group="Writing text")] = GenerationFlags(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
     json: Flag = False,
 ) -> None:
-    """Fill the [MASK]s of a text: the best candidates of each, with their probabilities, and the text filled.
+    """Fill the [MASK]s of a text, or write on: whichever the checkpoint was trained for.
 
+    A masked language model gives the best candidates of each [MASK], with their probabilities, and the text filled. A language model of one stack, such as
+    GPT-2, goes on with the text; one of two, such as BART or T5, answers it.
     Texts come from the command line, from files (--file, one text a line), or from standard input (- or a pipe, one text a line).
 
     Args:
-        checkpoint: run folder, checkpoint folder, Hugging Face BERT folder or hub name.
-        texts: texts with one [MASK] or more; - reads standard input.
+        checkpoint: run folder, checkpoint folder, Hugging Face folder or hub name.
+        texts: texts, for a masked language model with one [MASK] or more; - reads standard input.
         file: files to read, one text a line; blank lines are passed over.
-        top_k: candidates to show for each mask.
+        top_k: candidates to show for each mask, 5 unless given; writing with --do_sample: likeliest tokens to draw from, 50 unless given, 0 for all.
         mask: share of the pieces to mask at random, for texts without a [MASK]: 0.15 shows input, filled and original.
-        seed: draws the random masks; the same seed masks the same pieces.
+        seed: draws the random masks, or the text with --do_sample; the same seed gives the same.
+        generation: everything else.
         json: one JSON object a line on standard output.
     """
     source = _texts(list(texts or []), list(file or []))
+    from bertwright.architecture import LM, MLM
     from bertwright.checkpoints.resolve import find_checkpoint
     from bertwright.inference.predictor import load
 
     resolved = find_checkpoint(checkpoint)
     print(resolved.said, file=sys.stderr)
     predictor = load(resolved.folder)
+    answer: Callable[[list[tuple[str, str]]], None]
+    at_once = AT_ONCE
+    if LM in predictor.heads:
+        _refuse({"mask": mask}, f"is for masked language models, and {checkpoint} writes text")
+        writer = predictor.writer(seed=seed, top_k=top_k, **generation.options())
+        live = writer.streams and not json and sys.stdout.isatty()
+        at_once = 1 if live else AT_ONCE
+        answer = partial(_write, writer, live=live, as_json=json)
+    elif MLM in predictor.heads:
+        _refuse(generation.options(), f"is for writing text, and {checkpoint} fills masks")
+        answer = partial(_fill_and_show, predictor, top_k=TOP_K if top_k is None else top_k, mask=mask, seed=seed, as_json=json)
+    else:
+        raise CheckpointError(f"{checkpoint} can neither fill masks nor write text: {predictor.ability}")
     answered = 0
-    while batch := list(islice(source, AT_ONCE)):
-        for filled in _fill(predictor, batch, top_k=top_k, mask=mask, seed=seed):
-            print(_as_json(filled) if json else "\n".join(lines(filled)), flush=True)
+    while batch := list(islice(source, at_once)):
+        answer(batch)
         answered += len(batch)
     if not answered:
-        raise InputError("there was no text to fill, only blank lines or nothing: give one text a line")
+        raise InputError("there was no text, only blank lines or nothing: give one text a line")
+
+
+def _refuse(given: dict[str, Any], why: str) -> None:
+    """Raises InputError for each option that has a value and no use."""
+    if problems := [f"--{name} {why}: leave it out" for name, value in given.items() if value is not None]:
+        raise InputError(*problems)
+
+
+def _write(writer: "Writer", batch: list[tuple[str, str]], *, live: bool, as_json: bool) -> None:
+    if problems := [f"{place}{problem}" for place, text in batch for problem in writer.problems(text)]:
+        raise InputError(*problems)
+    if live:
+        for _, text in batch:
+            stream(writer, text)
+    else:
+        show(writer.write([text for _, text in batch]), as_json=as_json)
+
+
+def _fill_and_show(predictor: "Predictor", batch: list[tuple[str, str]], *, top_k: int, mask: float | None, seed: int, as_json: bool) -> None:
+    for filled in _fill(predictor, batch, top_k=top_k, mask=mask, seed=seed):
+        print(_as_json(filled) if as_json else "\n".join(lines(filled)), flush=True)
 
 
 def lines(filled: "FilledText") -> list[str]:

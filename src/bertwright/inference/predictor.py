@@ -1,24 +1,28 @@
-"""A trained checkpoint at work: fills masks, gives vectors."""
+"""A trained checkpoint at work: fills masks, writes text, gives vectors."""
 
 import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from bertwright.architecture import HeadKind
+from bertwright.architecture import LM, MLM, HeadKind
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.resolve import resolve_checkpoint
 from bertwright.errors import CheckpointError, InputError
-from bertwright.inference.rendering import Span, fill_gaps
+from bertwright.inference.batching import batches
+from bertwright.inference.generation import GeneratedText, Writer, read_settings, with_options
+from bertwright.inference.rendering import Span, fill_gaps, quote
 from bertwright.inference.results import Candidate, Encoded, FilledText
 from bertwright.models import Model
+from bertwright.models.generation_settings import Generation
 from bertwright.text.tokenizer import Encoding, Tokenizer
 
 BATCH_TOKENS = 8192  # padded tokens a pass: keeps the logits of the masked positions and the activations small on a laptop
-SHOWN = 60  # characters of a text that an error repeats
 
 
 def load(checkpoint: str | Path, *, device: str | None = None) -> "Predictor":
@@ -100,7 +104,7 @@ class Predictor:
         special = set(self.tokenizer.special_ids)
         maskable = [place for place, token in enumerate(encoding.ids) if token not in special]
         if not maskable:
-            raise InputError(f"{_quote(text)} has nothing to mask: give a text with known words")
+            raise InputError(f"{quote(text)} has nothing to mask: give a text with known words")
         count = max(1, round(rate * len(maskable)))
         positions = sorted(random.Random(seed).sample(maskable, count))
         chosen = set(positions)
@@ -115,6 +119,37 @@ class Predictor:
             original=text,
             answers=tuple(self.tokenizer.vocab[encoding.ids[place]] for place in positions),
         )
+
+    def generate(self, text: str | Sequence[str], **options: Any) -> list[GeneratedText]:
+        """What a language model makes of a text, or of each of several: a model of one stack goes on with it, one of two stacks answers it.
+
+        options: fields of Generation, Hugging Face's names, in place of what the checkpoint says; without any, greedy search.
+        Raises CheckpointError where the model has no language-modelling head, InputError naming every wrong option, or every text that cannot be taken.
+        """
+        return self.writer(**options).write([text] if isinstance(text, str) else text)
+
+    def stream(self, text: str, **options: Any) -> Iterator[str]:
+        """What `generate` makes of one text, piece by piece as it is written; not for beams or several sequences."""
+        return self.writer(**options).stream(text)
+
+    def writer(self, **options: Any) -> Writer:
+        """What writes by these options; raises as `generate`."""
+        if LM not in self.heads:
+            raise CheckpointError(f"{self.checkpoint} has no language-modelling head and cannot generate: {self.ability}")
+        settings = with_options(self.generation, options, vocab_size=self.model.architecture.vocab_size)
+        return Writer(self.model, self.tokenizer, settings)
+
+    @cached_property
+    def generation(self) -> Generation:
+        """The checkpoint's own settings of `generate`. Raises CheckpointError for values that cannot stand."""
+        return read_settings(self.checkpoint, self.model.architecture, self.tokenizer)
+
+    @property
+    def ability(self) -> str:
+        """What the checkpoint can do, in a few words."""
+        if LM in self.heads:
+            return "it writes text"
+        return "it fills masks" if MLM in self.heads else f"it gives vectors, in Python: bertwright.load({str(self.checkpoint)!r}).encode(text)"
 
     @torch.inference_mode()
     def encode(self, a: str, b: str | None = None) -> Encoded:
@@ -141,7 +176,7 @@ class Predictor:
         encoding = self.tokenizer.encode(a, b)
         if len(encoding.ids) > self.max_length:
             raise InputError(
-                f"{_quote(a)} has {len(encoding.ids)} tokens with [CLS] and [SEP], and this model reads {self.max_length} at most: give it in shorter parts"
+                f"{quote(a)} has {len(encoding.ids)} tokens with [CLS] and [SEP], and this model reads {self.max_length} at most: give it in shorter parts"
             )
         return encoding
 
@@ -150,17 +185,17 @@ class Predictor:
         encoding = self._encode(asked)
         positions = [place for place, token in enumerate(encoding.ids) if token == self.tokenizer.mask_id]
         if not positions:
-            raise InputError(f"{_quote(text)} has no {self.mask_token}: put {self.mask_token} where a word is wanted, or give --mask 0.15 to mask at random")
+            raise InputError(f"{quote(text)} has no {self.mask_token}: put {self.mask_token} where a word is wanted, or give --mask 0.15 to mask at random")
         return _Task(list(encoding.ids), list(encoding.type_ids), positions, [encoding.offsets[place] for place in positions], asked)
 
     @torch.inference_mode()
     def _candidates(self, tasks: Sequence[_Task], *, top_k: int) -> list[tuple[tuple[Candidate, ...], ...]]:
-        if "mlm" not in self.model.heads:
+        if MLM not in self.heads:
             raise CheckpointError(f"{self.checkpoint} has no masked-language head and cannot fill masks: take a checkpoint that `bertwright pretrain` wrote")
         if not 1 <= top_k <= self.tokenizer.vocab_size - len(self.tokenizer.special_ids):
             raise InputError(f"top_k is {top_k}: give at least 1 and at most the vocabulary's {self.tokenizer.vocab_size}")
         found: dict[int, tuple[tuple[Candidate, ...], ...]] = {}
-        for batch in _batches([len(task.ids) for task in tasks]):
+        for batch in batches([len(task.ids) for task in tasks], tokens=BATCH_TOKENS):
             width = max(len(tasks[number].ids) for number in batch)
             ids, types = self._tensors([tasks[number].ids for number in batch], [tasks[number].type_ids for number in batch])
             lengths = torch.tensor([len(tasks[number].ids) for number in batch], device=ids.device)
@@ -198,19 +233,6 @@ class Predictor:
     def _tensors(self, ids: list[list[int]], types: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         width = max(map(len, ids))
         device = next(self.model.parameters()).device
-        padded = [row + [self.tokenizer.pad_id] * (width - len(row)) for row in ids]
+        pad_id = self.model.architecture.pad_id or 0  # where texts know no padding, the mask alone says what is padded
+        padded = [row + [pad_id] * (width - len(row)) for row in ids]
         return torch.tensor(padded, device=device), torch.tensor([row + [0] * (width - len(row)) for row in types], device=device)
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of sequences, longest first, so many at once that their padded size stays within BATCH_TOKENS."""
-    order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
-    start = 0
-    while start < len(order):
-        size = max(1, BATCH_TOKENS // lengths[order[start]])
-        yield order[start : start + size]
-        start += size
-
-
-def _quote(text: str) -> str:
-    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")

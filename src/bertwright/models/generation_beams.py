@@ -125,7 +125,7 @@ def _done(live: _Beams, *, length: int, longest: int, settings: Generation) -> T
     far = settings.early_stopping == "never" and settings.length_penalty > 0
     possible = live.scores[:, :1] / (longest if far else length) ** settings.length_penalty
     worst = torch.where(live.taken, live.ended_scores.min(dim=1, keepdim=True).values, NEVER)
-    settled = ~(possible > worst).any(1)
+    settled: Tensor = ~(possible > worst).any(1)
     return settled | live.taken.all(1) if settings.early_stopping is True else settled
 
 
