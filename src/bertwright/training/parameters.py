@@ -7,8 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bertwright.models import Model
-
 Rule = Literal["muon", "adamw", "adamw_no_decay"]
 
 
@@ -31,23 +29,26 @@ class Place:
 
 
 def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
-    """Muon for the matrices of blocks and heads (Jordan et al. 2024); AdamW for the rest, without decay on biases and norms."""
+    """Muon for the matrices of blocks and heads (Jordan et al. 2024); AdamW for the rest, without decay on biases and norms.
+
+    The model may stand inside another module, whose own matrices AdamW takes.
+    """
     if parameter.ndim < 2:
         return "adamw_no_decay"
-    table = ".positions." in name or ".segments." in name
-    inside = (name.startswith(("encoder.", "decoder.")) and not table) or name.endswith("dense.weight")
+    path = f".{name}"
+    inside = ".blocks." in path or path.endswith((".encoder.projection.weight", ".decoder.projection.weight", ".dense.weight"))
     return "muon" if optimizer == "muon" and inside else "adamw"
 
 
 class FlatParameters:
-    """Takes over a model's parameters: float32 masters, gradients and the copies in `dtype` lie in one vector each.
+    """Takes over the parameters of a model, or of a module that has one inside: float32 masters, gradients and the copies in `dtype` lie in one vector each.
 
     Parameters are ordered by rule and shape, so every AdamW rule is one slice and Muon's matrices of one shape are one
     stacked tensor. Embedding tables and the decoder's bias stay in float32 under any `dtype`: their gradients add up over
     many tokens, and the bias spans more than half precision resolves.
     """
 
-    def __init__(self, model: Model, *, dtype: torch.dtype, optimizer: str) -> None:
+    def __init__(self, model: nn.Module, *, dtype: torch.dtype, optimizer: str) -> None:
         named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters() if parameter.requires_grad]
         named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], tuple(item[1].shape)))
         self.model, self.dtype = model, dtype
@@ -69,7 +70,8 @@ class FlatParameters:
 
     @staticmethod
     def _stays_float32(name: str) -> bool:
-        return name in ("tokens.weight", "heads.mlm.bias", "heads.lm.bias") or ".positions." in name or ".segments." in name
+        path = f".{name}"
+        return path.endswith((".tokens.weight", ".heads.mlm.bias", ".heads.lm.bias")) or ".positions." in path or ".segments." in path
 
     def _adopt(self, place: Place, parameter: nn.Parameter) -> None:
         if place.start < self.direct:

@@ -85,7 +85,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     resolved = _resolve(config, architecture, device)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
-    budget = _budget(resolved, source)
+    budget = budget_of(resolved, source)
     evaluations = 4 if budget.unit == "seconds" and budget.amount < 300 else 10
     return Plan(
         config=resolved,
@@ -177,7 +177,8 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device)
     )
 
 
-def _budget(config: PretrainConfig, source: Source) -> Budget:
+def budget_of(config: PretrainConfig, source: Source) -> Budget:
+    """How long a config trains on these samples; one epoch where it names no budget."""
     if config.max_steps is not None:
         return Budget("steps", config.max_steps)
     if config.max_tokens is not None:

@@ -27,8 +27,6 @@ from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
 from bertwright.training.logs import FileLog
 from bertwright.training.loop import Loop
-from bertwright.training.optimizers import Optimizers
-from bertwright.training.parameters import FlatParameters
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint, read_data
@@ -71,7 +69,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
     with caught_signals() as signals, _watched(run, device, observers, tensorboard=config.tensorboard) as tell:
         checkpoint = _agreed_resume_point(plan, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
-        updater = _updater(plan, model, device)
+        updater = Updater.of(model, plan.objective, config, device)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
         loop = Loop(
             updater=updater,
@@ -172,20 +170,6 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         counts[: plan.shards.vocab_size] = torch.from_numpy(plan.shards.train.token_counts.copy())
         start_at_frequencies(model, counts)
     return model.train()
-
-
-def _updater(plan: Plan, model: Model, device: Device) -> Updater:
-    config = plan.config
-    parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer)
-    optimizers = Optimizers(
-        parameters,
-        learning_rate=config.learning_rate or 0.0,
-        muon_learning_rate=config.muon_learning_rate or 0.0,
-        weight_decay=config.weight_decay,
-        betas=(config.adam_beta1, config.adam_beta2),
-        eps=config.adam_epsilon,
-    )
-    return Updater(model, plan.objective, parameters, optimizers, device, max_grad_norm=config.max_grad_norm, seed=config.seed)
 
 
 def _agreed_resume_point(plan: Plan, run: RunFolder, device: Device, notes: list[str]) -> Path | None:

@@ -12,8 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.errors import NonFiniteError
-from bertwright.models import Model
 from bertwright.objectives import Objective
+from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
@@ -36,13 +36,27 @@ class Updater:
     """A model in training: its parameters, optimizers and loss scale, and the step that moves them."""
 
     def __init__(
-        self, model: Model, objective: Objective, parameters: FlatParameters, optimizers: Optimizers, device: Device, *, max_grad_norm: float, seed: int
+        self, model: nn.Module, objective: Objective, parameters: FlatParameters, optimizers: Optimizers, device: Device, *, max_grad_norm: float, seed: int
     ) -> None:
         self.objective, self.parameters, self.optimizers, self.device = objective, parameters, optimizers, device
         self.max_grad_norm, self.seed = max_grad_norm, seed
         self.scale = FIRST_SCALE if device.dtype == torch.float16 else 1.0
         self.good_steps = 0
         self.model: nn.Module = model if device.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=False)
+
+    @classmethod
+    def of(cls, model: nn.Module, objective: Objective, config: PretrainConfig, device: Device) -> "Updater":
+        """With the parameters and optimizers that a config asks for; its rates are given."""
+        parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer)
+        optimizers = Optimizers(
+            parameters,
+            learning_rate=config.learning_rate or 0.0,
+            muon_learning_rate=config.muon_learning_rate or 0.0,
+            weight_decay=config.weight_decay,
+            betas=(config.adam_beta1, config.adam_beta2),
+            eps=config.adam_epsilon,
+        )
+        return cls(model, objective, parameters, optimizers, device, max_grad_norm=config.max_grad_norm, seed=config.seed)
 
     def step(self, batches: Sequence[Batch], *, number: int, factor: float) -> StepResult:
         """Trains on this process' micro-batches of one update; `number` counts updates, `factor` scales the learning rates.
