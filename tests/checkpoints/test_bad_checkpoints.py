@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from bertwright.architecture import MLM, NSP, POOLER
 from bertwright.checkpoints.huggingface import load_model, save_model
 from bertwright.errors import CheckpointError
-from bertwright.families import BERT
+from bertwright.families.bert import BERT
 from bertwright.models import Model
 
 WEIGHTS = "model.safetensors"
@@ -139,10 +139,20 @@ BAD: dict[str, tuple[Damage, list[str]]] = {
         lambda folder: (pickled(lambda _: {"x": torch.zeros(5000)})(folder), raw("pytorch_model.bin", lambda content: content[:3000])(folder)),
         [r"pytorch_model\.bin cannot be read"],
     ),
-    "wrong family": (config(model_type="gpt2"), [r"config\.json: model_type 'gpt2' is not supported: take a checkpoint of one of bert"]),
-    "remote code": (config(auto_map={"AutoModel": "modeling.Evil"}), [r"config\.json: auto_map asks for code"]),
+    "unknown family": (config(model_type="llama"), [r"config\.json: model_type 'llama' is not supported: take a checkpoint of one of bert"]),
+    "another family": (config(model_type="distilbert"), [*["has no place"] * 8, "more like these", *["is missing"] * 8, "more like these"]),
+    "remote code": (
+        lambda folder: (
+            config(auto_map={"AutoModel": "modeling.Evil"})(folder),
+            (folder / "modeling.py").write_text(f"open({str(folder / 'executed')!r}, 'w')\nclass Evil: pass\n"),
+        ),
+        [r"config\.json: auto_map asks for code of the checkpoint's own to be run: that is never done"],
+    ),
     "quantised": (config(quantization_config={"load_in_4bit": True}), [r"config\.json: quantization_config says"]),
-    "contradictions": (config(num_attention_heads=5, hidden_act="mish"), ["hidden_act 'mish'", "hidden_size 24 is not divisible by num_attention_heads 5"]),
+    "contradictions": (
+        config(num_attention_heads=5, hidden_act="mish", pad_token_id=50, layer_norm_eps=-1),
+        ["hidden_act 'mish'", "layer_norm_eps is -1", "hidden_size 24 is not divisible by num_attention_heads 5", "pad_token_id 50 lies outside"],
+    ),
     "config is no JSON": (put("config.json", b"{'a': 1}"), [r"config\.json is no JSON"]),
     "config is not text": (put("config.json", b"\xff\xfe\x00"), [r"config\.json is no JSON"]),
     "config is a list": (put("config.json", b"[]"), [r"config\.json holds no JSON object"]),
@@ -152,7 +162,8 @@ BAD: dict[str, tuple[Damage, list[str]]] = {
 
 def good(folder: Path) -> Path:
     sizes = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 32, "max_position_embeddings": 16}
-    save_model(Model(BERT.architecture({"model_type": "bert", **sizes}), (POOLER, MLM, NSP)), folder)
+    config = {"model_type": "bert", **sizes}
+    save_model(Model(BERT.architecture(config), (POOLER, MLM, NSP)), folder, config=config)
     return folder
 
 

