@@ -1,14 +1,20 @@
-"""An architecture as readable Python."""
+"""An architecture as readable Python, and modules that say their shapes."""
+
+import importlib
+import inspect
+import pkgutil
 
 import pytest
+from torch import nn
 
 from bertwright import architecture as parts
+from bertwright import blocks, models
 from bertwright.analysis import describe
-from bertwright.families import FAMILIES, preset_architecture
+from bertwright.families import FAMILIES, Family, preset_architecture
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_the_description_is_python_that_makes_the_architecture_again(family: object) -> None:
+def test_the_description_is_python_that_makes_the_architecture_again(family: Family) -> None:
     architecture = preset_architecture(f"{family.name}-base", vocab_size=60_000)
     text = describe(architecture)
     names = {name: value for name, value in vars(parts).items() if isinstance(value, type)}
@@ -28,3 +34,18 @@ def test_defaults_are_left_out_and_short_parts_stay_on_a_line() -> None:
 
 def test_a_tuple_of_one_stays_a_tuple() -> None:
     assert describe((parts.Dropout(),)) == "(Dropout(),)"
+
+
+def modules() -> list[type[nn.Module]]:
+    found = []
+    for package in (blocks, models):
+        for entry in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{entry.name}")
+            found += [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, nn.Module) and kind.__module__ == module.__name__]
+    return found
+
+
+@pytest.mark.parametrize("kind", modules(), ids=lambda kind: kind.__name__)
+def test_every_block_says_its_shapes(kind: type[nn.Module]) -> None:
+    said = [inspect.getdoc(kind), *(inspect.getdoc(getattr(kind, name)) for name in ("forward", "transform", "embed", "at") if hasattr(kind, name))]
+    assert any("[" in (text or "") for text in said)

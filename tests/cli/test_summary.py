@@ -1,6 +1,7 @@
 """`bertwright summary`: what it prints, as text and as JSON."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_the_parts_sizes_operations_and_modules_are_shown(capsys: pytest.Capture
     assert up.split("  ")[-1].strip() == "2,362,368"
     assert "batch x length x 768" in up
     assert "batch x length x 3072" in up
-    assert "blocks.0 to 11  (12 times)" in shown
+    assert "blocks.0 to 11 (12 times)" in shown
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= 200
 
@@ -40,6 +41,18 @@ def test_a_model_of_two_stacks_says_what_its_words_mean(capsys: pytest.CaptureFi
     assert "rows of 64 tokens of source and 64 of target" in shown
     assert "batch x target x 128" in shown
     assert "target: tokens of the target" in shown
+
+
+def test_a_narrow_terminal_gets_every_name_and_number_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    summary(model="bart-base", heads="lm")
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "…" in line]
+    (up, _) = (line.split("  ") for line in lines if line.strip().startswith("up "))
+    assert [part.strip() for part in up if part.strip()] == ["up", "B x L x 768", "B x L x 3072", "2,362,368"]
+    assert lines[-1] == "B: batch, L: length of the source, T: of the target"
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

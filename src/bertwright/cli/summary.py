@@ -3,7 +3,7 @@
 import dataclasses
 import json as json_format
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bertwright.cli.options import Flag
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 # Columns where nobody reads them in a window: the widest rows of the tree stay whole.
 PIPED_WIDTH = 200
+# Below this width the tree goes without the modules' classes, and with letters for the words of its shapes.
+NARROW = 110
+LETTERS = {"batch": "B", "length": "L", "target": "T"}
 OPERATIONS_NOTE = (
-    "matrix products, 2 operations for each multiplication and addition; a block takes 2 for each weight and token and 4 x length x (heads x head size) "
-    "for its attention, backward twice as much as forward; language-modelling heads score every token"
+    "matrix products: 2 for each weight and token, and in each layer 4 x length x (heads x head size) for attention; "
+    "backward twice as many; language-modelling heads score every token"
 )
 
 
@@ -45,6 +48,11 @@ def summary(
         max_seq_length: tokens a row, for the operations; by default the model's positions, or 512 where they know no limit.
         json: one JSON object on standard output.
     """
+    if (checkpoint is None) == (model is None):
+        raise InputError("bertwright summary takes a CHECKPOINT or --model PRESET, one of them: see bertwright summary --help")
+    for name, value in (("vocab_size", vocab_size), ("heads", heads)):
+        if model is None and value is not None:
+            raise InputError(f"--{name} {value} is for --model: a checkpoint has its own, leave it out")
     from bertwright.analysis import summarise
 
     found = summarise(_subject(checkpoint, model=model, vocab_size=vocab_size, heads=heads), length=max_seq_length)
@@ -58,17 +66,12 @@ def _subject(checkpoint: str | None, *, model: str | None, vocab_size: int | Non
     from bertwright.analysis import of_checkpoint, of_preset_or_config
     from bertwright.checkpoints.resolve import find_checkpoint
 
-    if (checkpoint is None) == (model is None):
-        raise InputError("bertwright summary takes a CHECKPOINT or --model PRESET, one of them: see bertwright summary --help")
     if model is not None:
         kinds = None if heads is None else tuple(kind.strip() for kind in heads.split(",") if kind.strip())
         subject = of_preset_or_config(model, vocab_size=vocab_size, heads=kinds)
         if vocab_size is None:
             print(f"model: {model} with a vocabulary of {subject.architecture.vocab_size:,} (--vocab_size gives another)", file=sys.stderr)
         return subject
-    for name, value in (("vocab_size", vocab_size), ("heads", heads)):
-        if value is not None:
-            raise InputError(f"--{name} {value} is for --model: a checkpoint has its own, leave it out")
     resolved = find_checkpoint(str(checkpoint))
     print(resolved.said, file=sys.stderr)
     return of_checkpoint(resolved.folder)
@@ -133,7 +136,8 @@ def _show(found: "Summary") -> None:
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=PIPED_WIDTH)
     console.print(title(found.subject))
-    for table, note in ((_parts(found), _sizes(found)), (_operations(found), OPERATIONS_NOTE), (_modules(found), _legend(found))):
+    narrow = console.width < NARROW
+    for table, note in ((_parts(found), _sizes(found)), (_operations(found), OPERATIONS_NOTE), (_modules(found, narrow=narrow), _legend(found, narrow=narrow))):
         console.print()
         console.print(table)
         if note:
@@ -179,13 +183,19 @@ def _operations(found: "Summary") -> "Table":
     return table
 
 
-def _modules(found: "Summary") -> "Table":
-    table = _table("module", "kind", "in", "out", "parameters", numbers=1)
+def _modules(found: "Summary", *, narrow: bool) -> "Table":
+    table = _table("module", *(() if narrow else ("kind",)), "in", "out", "parameters", numbers=1)
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:-1]:
+        column.overflow = "fold"
+    words, between = (LETTERS, "\n") if narrow else ({}, ", ")
     for depth, module in _flat(found.modules, 0):
-        name = "  " * depth + module.name + (f"  ({module.times} times)" if module.times > 1 else "")
-        inputs = ", ".join(map(_shape, module.inputs))
-        outputs = ", ".join(f"{name} {_shape(shape)}".strip() for name, shape in module.outputs.items() if name != "logits" or len(module.outputs) == 1)
-        table.add_row(name, module.kind, inputs, outputs, f"{module.parameters:,}" if module.parameters else "")
+        name = "  " * depth + module.name + (f" ({module.times} times)" if module.times > 1 else "")
+        inputs = between.join(_shape(shape, words) for shape in module.inputs)
+        # `logits` of the root repeats the head's own field.
+        outputs = {key: shape for key, shape in module.outputs.items() if key != "logits" or len(module.outputs) == 1}
+        shown = between.join(f"{key} {_shape(shape, words)}".strip() for key, shape in outputs.items())
+        table.add_row(name, *(() if narrow else (module.kind,)), inputs, shown, f"{module.parameters:,}" if module.parameters else "")
     return table
 
 
@@ -195,16 +205,19 @@ def _flat(module: "Module", depth: int) -> Iterator[tuple[int, "Module"]]:
         yield from _flat(child, depth + 1)
 
 
-def _legend(found: "Summary") -> str:
-    return "length: tokens of the source; target: tokens of the target" if len(found.subject.architecture.stacks) > 1 else ""
+def _legend(found: "Summary", *, narrow: bool) -> str:
+    several = len(found.subject.architecture.stacks) > 1
+    if narrow:
+        return "B: batch, L: length" + (" of the source, T: of the target" if several else "")
+    return "length: tokens of the source; target: tokens of the target" if several else ""
 
 
 def _part_name(found: "Summary", part: str) -> str:
     return f"{part} head" if part in found.subject.heads and part != "pooler" else part
 
 
-def _shape(shape: "Shape") -> str:
-    return " x ".join(map(str, shape))
+def _shape(shape: "Shape", words: Mapping[str, str]) -> str:
+    return " x ".join(words.get(str(size), str(size)) for size in shape)
 
 
 def _count(number: float) -> str:
