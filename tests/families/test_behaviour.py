@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from family_cases import CASES, EACH, SHAPES, Case
+from family_cases import EACH, Case
 from family_reference import DECODER_LENGTHS, LENGTHS, draw_ids, padding_mask, randomise
 from torch import Tensor
 
 import bertwright.models.transformer
 from bertwright.blocks.layout import Packed
-from bertwright.families import FAMILIES, Family
 from bertwright.models import Model, Output
 
 CLOSE = 1e-5
@@ -162,51 +161,3 @@ def test_rows_without_their_padding_are_the_padded_ones(case: Case, monkeypatch:
             patch.setattr(bertwright.models.transformer, "worth_unpadding", lambda mask: False)
             same(model, inputs, without, model(**given))
     assert asked == ([] if two_stacks(model) else [True, True])
-
-
-# Keys of config.json that are rates, with the class that shows each.
-RATES: dict[str, dict[str, str]] = {
-    "bert": {"hidden_dropout_prob": "Model", "attention_probs_dropout_prob": "Model", "classifier_dropout": "ForSequenceClassification"},
-    "distilbert": {
-        "dropout": "Model",
-        "attention_dropout": "Model",
-        "seq_classif_dropout": "ForSequenceClassification",
-        "qa_dropout": "ForQuestionAnswering",
-    },
-    "albert": {"hidden_dropout_prob": "Model", "attention_probs_dropout_prob": "Model", "classifier_dropout_prob": "ForSequenceClassification"},
-    "electra": {
-        "hidden_dropout_prob": "Model",
-        "attention_probs_dropout_prob": "Model",
-        "classifier_dropout": "ForTokenClassification",
-        "summary_last_dropout": "ForMultipleChoice",
-    },
-    "roformer": {"hidden_dropout_prob": "Model", "attention_probs_dropout_prob": "Model"},
-    "gpt": {"resid_pdrop": "Model", "embd_pdrop": "Model", "attn_pdrop": "Model"},
-    "bart": {"dropout": "Model", "attention_dropout": "Model", "activation_dropout": "Model", "classifier_dropout": "ForSequenceClassification"},
-    "t5": {"dropout_rate": "Model"},
-    "modernbert": {"attention_dropout": "Model", "mlp_dropout": "Model", "embedding_dropout": "Model", "classifier_dropout": "ForSequenceClassification"},
-}
-RATES |= {"roberta": RATES["bert"], "xlm-roberta": RATES["bert"], "nezha": RATES["bert"], "gpt2": RATES["gpt"], "mt5": RATES["t5"]}
-
-
-@pytest.mark.parametrize(
-    ("family", "key"), [(family, key) for family in FAMILIES for key in RATES[family.name]], ids=lambda value: getattr(value, "name", value)
-)
-def test_every_rate_is_on_in_training_and_off_in_evaluation(family: Family, key: str) -> None:
-    rates = RATES[family.name]
-    shape = SHAPES[family.name][0]
-    case = next(case for case in CASES if case.shape is shape and case.class_name == shape.classes + rates[key])
-    none = dict.fromkeys(rates, 0.0)
-
-    def passes(*, training: bool, **changed: float) -> tuple[Output, Output]:
-        model = new_model(case, **{**none, **changed}).train(training)
-        inputs = padded_inputs(case, model)
-        return model(**inputs), model(**inputs)
-
-    def differ(first: Output, second: Output) -> bool:
-        return any(not torch.equal(value, getattr(second, name)) for name, value in values(first))
-
-    assert differ(*passes(training=True, **{key: 0.5}))
-    assert not differ(*passes(training=False, **{key: 0.5}))
-    assert not differ(*passes(training=True))
-    assert not differ(passes(training=True)[0], passes(training=False)[0])

@@ -50,7 +50,8 @@ def architecture(config: Config) -> Architecture:
                 Head(kind="mlm", transform=Transform(activation="gelu", norm=True), idle_bias=True),
                 *task_heads(
                     Head(kind="classify", reads="first", transform=Transform(activation="tanh", dropout=True), dropout=dropout),
-                    Head(kind="choice", reads="pooled", labels=1, dropout=dropout),
+                    # Hugging Face's class gives multiple choice the hidden states' rate.
+                    Head(kind="choice", reads="pooled", labels=1, dropout=block.dropout.embeddings),
                     dropout=dropout,
                 ),
             ),
