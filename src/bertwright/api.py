@@ -82,7 +82,10 @@ def _number_problems(length: int, positions: int, *, mlm_probability: float, eva
     if length < SHORTEST_ROW:
         found.append(f"max_seq_length is {length}: it must be at least {SHORTEST_ROW}")
     if length > positions:
-        found.append(f"max_seq_length {length} is longer than the model's {positions} positions: take {positions} or less")
+        found.append(
+            f"max_seq_length {length} is longer than the model's {positions} positions: take {positions} or less, "
+            f"or train it on with `bertwright pretrain --extend_positions {length}`"
+        )
     if not 0 < mlm_probability < 1:
         found.append(f"mlm_probability is {mlm_probability}: it must lie between 0 and 1, for example 0.15")
     rows = {"eval_samples": eval_samples, "batch_size": batch_size}

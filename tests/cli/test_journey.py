@@ -172,7 +172,7 @@ def test_evaluate_again_gives_the_same_numbers(place: Path, call: Call) -> None:
 
 
 def test_evaluate_names_every_number_that_cannot_stand(place: Path, call: Call) -> None:
-    for length, said in (("4", "it must be at least 8"), ("513", "take 512 or less")):
+    for length, said in (("4", "it must be at least 8"), ("513", "take 512 or less, or train it on with `bertwright pretrain --extend_positions 513`")):
         numbers = ("--max_seq_length", length, "--mlm_probability", "1", "--eval_samples", "0", "--batch_size", "0")
         code, out, err = call("evaluate", f"{place}/run", f"{place}/shards", *numbers)
         assert (code, out) == (2, "")

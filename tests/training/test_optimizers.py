@@ -14,10 +14,10 @@ from bertwright.training.optimizers import MOMENTUM, SCALE, Optimizers, orthogon
 from bertwright.training.parameters import FlatParameters
 
 
-def model() -> Model:
+def model(*, tied: bool = True) -> Model:
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 12}
-    return Model(BERT.architecture({**sizes, "vocab_size": 20}).with_dropout(0.0), (POOLER, MLM, NSP))
+    return Model(BERT.architecture({**sizes, "vocab_size": 20, "tie_word_embeddings": tied}).with_dropout(0.0), (POOLER, MLM, NSP))
 
 
 def optimizers_of(parameters: FlatParameters, **changes: float) -> Optimizers:
@@ -176,6 +176,15 @@ class TestFlatParameters:
             assert torch.equal(parameter, state[name].to(parameter.dtype)), name
         assert dtypes == {torch.float32, dtype}
         assert made.tokens.weight.dtype == torch.float32
+
+    def test_an_output_of_its_own_stays_in_float32_and_the_bias_that_nobody_reads_is_left_out(self) -> None:
+        made = model(tied=False)
+        parameters = FlatParameters(made, dtype=torch.bfloat16, optimizer="muon")
+        outputs = {place.name: place.rule for place in parameters.places if place.name.startswith("heads.mlm.") and "norm" not in place.name}
+        rules = {"dense.weight": "muon", "dense.bias": "adamw_no_decay", "decoder.weight": "adamw", "decoder.bias": "adamw_no_decay"}
+        assert outputs == {f"heads.mlm.{name}": rule for name, rule in rules.items()}
+        assert made.get_parameter("heads.mlm.decoder.weight").dtype == made.get_parameter("heads.mlm.decoder.bias").dtype == torch.float32
+        assert set(parameters.state()) == set(made.state_dict())
 
     def test_a_new_start_keeps_the_models_own_weights(self) -> None:
         made, plain = model(), model()

@@ -252,7 +252,7 @@ def test_a_run_and_its_checkpoints_hold_the_files_that_are_promised(tmp_path: Pa
         *("training/optimizer.safetensors", "training/state.json", "training/manifest.json"),
     }
     _, header, card = (result.checkpoint / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    assert yaml.safe_load(header)["pipeline_tag"] == "fill-mask"
+    assert yaml.safe_load(header) == {"library_name": "transformers", "pipeline_tag": "fill-mask", "tags": ["bert", "bertwright"]}
     assert f"masked loss | {result.metrics['eval_mlm_loss']:.4g} |" in card
     assert "BertForPreTraining.from_pretrained" in card
     assert PretrainConfig(**yaml.safe_load((result.run / "config.yaml").read_text())).problems() == []

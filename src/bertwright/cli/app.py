@@ -28,14 +28,14 @@ class Command:
 COMMANDS = (
     Command("demo", "bertwright.cli.demo:demo", "The whole journey in minutes, on text every Python has."),
     Command("prepare", "bertwright.cli.prepare:prepare", "Text to tokenizer, token shards and corpus report."),
-    Command("pretrain", "bertwright.cli.pretrain:pretrain", "Pre-train a BERT on prepared shards, or train one on."),
+    Command("pretrain", "bertwright.cli.pretrain:pretrain", "Pre-train a model on prepared shards, or train one on."),
     Command("evaluate", "bertwright.cli.evaluate:evaluate", "Measure a checkpoint on text: masked loss, perplexity."),
     Command("predict", "bertwright.cli.predict:predict", "Fill the [MASK]s of a text."),
     Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )
 
-HELP = "From raw text to a trained BERT that fills masks, with Hugging Face files at every step."
+HELP = "From raw text to a trained model that fills masks, with Hugging Face files at every step."
 START = "Start with:  bertwright demo"
 CONFIG = "Any option can also stand in a YAML file, given with --config FILE.yaml: the same keys; the command line wins."
 

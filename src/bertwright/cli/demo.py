@@ -47,7 +47,7 @@ def demo(
     packages: Flag = False,
     seed: int = 0,
 ) -> None:
-    """The whole journey in minutes, without network or download: text to tokenizer and shards, to a trained BERT, to filled masks.
+    """The whole journey in minutes, without network or download: text to tokenizer and shards, to a trained model, to filled masks.
 
     The text is the documentation of the Python that runs it: its help topics and the docstrings of its standard library.
 

@@ -23,7 +23,7 @@ def evaluate(
     The masks are drawn from a fixed seed, so that the numbers of two checkpoints compare.
 
     Args:
-        checkpoint: run folder, checkpoint folder, Hugging Face BERT folder or hub name.
+        checkpoint: run folder, checkpoint folder, any Hugging Face folder or hub name.
         text: files, folders or globs of text, or - for standard input; or one folder that `bertwright prepare` wrote, whose held-out part is used.
         max_seq_length: tokens a row; by default 128, or the model's positions where they are fewer.
         mlm_probability: share of the tokens that are masked.

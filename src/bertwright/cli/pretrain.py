@@ -21,7 +21,7 @@ def pretrain(
     config: Annotated[PretrainConfig, Parameter(name="*")] = PretrainConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
     json: Flag = False,
 ) -> None:
-    """Pre-train a BERT on prepared shards, from scratch or on from a checkpoint.
+    """Pre-train a model on prepared shards, from scratch or on from a checkpoint.
 
     Stopped at any moment, the same command goes on from the newest complete checkpoint.
 

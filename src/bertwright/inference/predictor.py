@@ -26,7 +26,7 @@ BATCH_TOKENS = 8192  # padded tokens a pass: keeps the logits of the masked posi
 
 
 def load(checkpoint: str | Path, *, device: str | None = None) -> "Predictor":
-    """Loads a checkpoint: a run folder, a checkpoint folder, a Hugging Face BERT folder or a hub name.
+    """Loads a checkpoint: a run folder, a checkpoint folder, any Hugging Face folder or a hub name.
 
     device: as torch names it; by default the GPU where there is one. Raises CheckpointError or InputError, saying what is wrong with it.
     """
@@ -176,7 +176,8 @@ class Predictor:
         encoding = self.tokenizer.encode(a, b)
         if len(encoding.ids) > self.max_length:
             raise InputError(
-                f"{quote(a)} has {len(encoding.ids)} tokens with [CLS] and [SEP], and this model reads {self.max_length} at most: give it in shorter parts"
+                f"{quote(a)} has {len(encoding.ids)} tokens with the special ones, and this model reads {self.max_length} at most: give it in shorter parts, "
+                f"or train the model on with `bertwright pretrain --extend_positions {len(encoding.ids)}`"
             )
         return encoding
 

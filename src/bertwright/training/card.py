@@ -12,11 +12,11 @@ _CARD = """\
 library_name: transformers
 pipeline_tag: fill-mask
 tags:
-- bert
+- {family}
 - bertwright
 ---
 
-# A BERT pre-trained by bertwright
+# A model of the {family} family, pre-trained by bertwright
 
 {layers} layers of {hidden}, {heads} heads, a vocabulary of {vocabulary:,}, pre-trained for `{objective}` {origin}.
 
@@ -26,6 +26,14 @@ tags:
 | trained on | {tokens:,} tokens in {steps:,} steps of {batch} rows of at most {length} tokens |
 {results}
 Losses are in nats, on held-out text with fixed masks; a model that knows nothing has ln {vocabulary:,}.
+
+```python
+import bertwright
+
+print(bertwright.load(".").fill_mask("some text with a [MASK] in it").filled)
+```
+
+or with transformers, in the versions that have this class:
 
 ```python
 from transformers import AutoTokenizer, {name}
@@ -44,11 +52,12 @@ _NAMES = {
 
 
 def model_card(
-    architecture: Architecture, config: PretrainConfig, *, data: Mapping[str, Any], progress: Progress, metrics: Mapping[str, float], name: str
+    architecture: Architecture, config: PretrainConfig, *, data: Mapping[str, Any], progress: Progress, metrics: Mapping[str, float], family: str, name: str
 ) -> str:
-    """The card's text. `data`: what identifies the text; `metrics`: the last evaluation by name; `name`: the Hugging Face class."""
+    """The card's text. `data`: what identifies the text; `metrics`: the last evaluation by name; `family`, `name`: Hugging Face's model type and class."""
     stack = architecture.last
     return _CARD.format(
+        family=family,
         layers=stack.num_layers,
         hidden=stack.block.hidden_size,
         heads=stack.block.num_heads,

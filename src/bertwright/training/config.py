@@ -23,9 +23,11 @@ class PretrainConfig:
     Parameters
     ----------
     model
-        A preset, such as bert-small, or a config.json: new weights.
+        A preset, such as bert-small or roberta-base, or a config.json: new weights.
     init_from
         A checkpoint whose weights to begin with, in place of new ones.
+    extend_positions
+        Places to stretch the learned absolute positions to, by interpolation, for longer rows.
     objective
         mlm+nsp or mlm.
     max_steps
@@ -98,6 +100,7 @@ class PretrainConfig:
 
     model: str = "bert-mini"
     init_from: str | None = None
+    extend_positions: int | None = None
     objective: str = "mlm+nsp"
     max_steps: int | None = None
     max_tokens: int | None = None
@@ -141,7 +144,16 @@ class PretrainConfig:
             found.append(f"{' and '.join(budgets)} are both given: a run has one budget, take one away")
         found += [f"{name} is {getattr(self, name)}: it must be above 0" for name in budgets if not getattr(self, name) > 0]
         found += self._choices()
-        positive = ("batch_size", "micro_batch_size", "learning_rate", "muon_learning_rate", "eval_samples", "adam_epsilon", "save_total_limit")
+        positive = (
+            "extend_positions",
+            "batch_size",
+            "micro_batch_size",
+            "learning_rate",
+            "muon_learning_rate",
+            "eval_samples",
+            "adam_epsilon",
+            "save_total_limit",
+        )
         found += [f"{name} is {value}: it must be above 0" for name in positive if (value := getattr(self, name)) is not None and not value > 0]
         found += [
             f"{name} is {value}: it must be 0 or more" for name in ("warmup_steps", "weight_decay", "max_grad_norm") if not (value := getattr(self, name)) >= 0

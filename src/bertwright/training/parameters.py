@@ -44,7 +44,7 @@ class FlatParameters:
     """Takes over the parameters of a model, or of a module that has one inside: float32 masters, gradients and the copies in `dtype` lie in one vector each.
 
     Parameters are ordered by rule and shape, so every AdamW rule is one slice and Muon's matrices of one shape are one
-    stacked tensor. Embedding tables and the decoder's bias stay in float32 under any `dtype`: their gradients add up over
+    stacked tensor. Embedding tables, the output's own matrix and its bias stay in float32 under any `dtype`: their gradients add up over
     many tokens, and the bias spans more than half precision resolves.
     """
 
@@ -71,7 +71,8 @@ class FlatParameters:
     @staticmethod
     def _stays_float32(name: str) -> bool:
         path = f".{name}"
-        return path.endswith((".tokens.weight", ".heads.mlm.bias", ".heads.lm.bias")) or ".positions." in path or ".segments." in path
+        tables = (".positions.", ".segments.", ".heads.mlm.decoder.", ".heads.lm.decoder.")
+        return path.endswith((".tokens.weight", ".heads.mlm.bias", ".heads.lm.bias")) or any(table in path for table in tables)
 
     def _adopt(self, place: Place, parameter: nn.Parameter) -> None:
         if place.start < self.direct:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertwright.architecture import Architecture, HeadKind
+from bertwright.architecture import MLM, Architecture, HeadKind
 from bertwright.checkpoints.huggingface import read_architecture, read_config
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.data.samples import Source, Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
-from bertwright.families import Config, family_of, preset
+from bertwright.families import FAMILIES, Config, family_of, preset
+from bertwright.models.positions import with_positions
 from bertwright.models.starts import knows_neighbours
 from bertwright.objectives import Objective, objective
 from bertwright.text.tokenizer import Tokenizer
@@ -28,6 +29,7 @@ ADAMW_ALONE_RATE = 5e-4
 PASS_TOKENS = {"cpu": 16_384, "cuda": 65_536}
 # Held-out samples of an evaluation on the way: a masked loss within about 0.05 at 128 tokens a sample.
 EVAL_SAMPLES = 256
+MASKED_FAMILIES = tuple(family.name for family in FAMILIES if MLM in family.heads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
 
 
 def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None) -> tuple[dict[str, Any], Architecture]:
-    """The model's config.json and what it describes, with the tokenizer's padding and the run's dropout."""
+    """The model's config.json and what it describes, with the tokenizer's padding, the run's dropout and its positions."""
     if begun or config.model.endswith(".json"):
         path = begun.folder if begun else Path(config.model)
         described = read_config(path)
@@ -113,16 +115,34 @@ def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, be
     else:
         described = preset(config.model, vocab_size=shards.vocab_size, pad_token_id=tokenizer.pad_id)
         found = family_of(described).architecture(described)
+    if config.extend_positions:
+        found = _extended(found, config.extend_positions)
     # No dropout while a text is seen few times: a config's own rates are for fine-tuning.
     found = found.with_dropout(config.hidden_dropout_prob or 0.0, attention=config.attention_probs_dropout_prob or 0.0)
-    return described, dataclasses.replace(found, pad_id=tokenizer.pad_id)
+    family = family_of(described)
+    # Through the family's own keys, so that a checkpoint says what was trained: not every family drops out at every place.
+    described = {**described, **family.config(dataclasses.replace(found, pad_id=tokenizer.pad_id))}
+    return described, family.architecture(described)
+
+
+def _extended(architecture: Architecture, length: int) -> Architecture:
+    """With so many places. Raises InputError where the model needs no more."""
+    limit = architecture.max_length
+    if limit is None:
+        raise InputError(f"extend_positions {length} is not needed: this model has no learned absolute positions and places rows of any length; leave it out")
+    if length <= limit:
+        raise InputError(f"extend_positions is {length}: the model has {limit} positions already; give more, or leave it out")
+    return with_positions(architecture, length)
 
 
 def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, *, heads: tuple[HeadKind, ...]) -> list[str]:
     found = architecture.problems()
     limit = architecture.max_length
     if limit is not None and config.max_seq_length > limit:
-        found.append(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
+        found.append(
+            f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less, "
+            f"or --extend_positions {config.max_seq_length}"
+        )
     if architecture.vocab_size < tokenizer.vocab_size:  # more rows than entries are room that somebody left
         name, mend = (
             (config.init_from, "prepare the text again with --tokenizer " + str(config.init_from) + ", or leave --init_from out")
@@ -130,13 +150,12 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
             else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it, or take it out")
         )
         found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
-    if config.objective == "mlm+nsp" and architecture.last.segments < 2:
-        found.append(f"objective mlm+nsp needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm")
     known = {head.kind for head in architecture.heads}
     if lacking := [head for head in heads if head not in known]:
-        found.append(
-            f"objective {config.objective} needs a {' and a '.join(lacking)} head, which this model family does not have: it has {', '.join(sorted(known))}"
-        )
+        mend = "take --objective mlm" if MLM in known else f"take a model of {', '.join(MASKED_FAMILIES)}"
+        found.append(f"objective {config.objective} needs a {' and a '.join(lacking)} head, which this model family does not have: {mend}")
+    elif config.objective == "mlm+nsp" and architecture.last.segments < 2:
+        found.append(f"objective mlm+nsp needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm")
     if config.start == "neighbours" and not knows_neighbours(architecture):
         found.append("start neighbours needs learned absolute positions in an encoder as wide as its embeddings: take start random, or another model")
     return found
@@ -168,7 +187,7 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device)
         learning_rate=config.learning_rate or adamw * scale,
         muon_learning_rate=config.muon_learning_rate or MUON_RATE * scale,
         start=config.start or (None if config.init_from else "neighbours" if knows_neighbours(architecture) else "random"),
-        hidden_dropout_prob=architecture.last.block.dropout.feed_forward,
+        hidden_dropout_prob=architecture.last.block.dropout.embeddings,
         attention_probs_dropout_prob=architecture.last.block.dropout.attention,
         bf16=str(device.dtype) == "torch.bfloat16",
         fp16=str(device.dtype) == "torch.float16",

@@ -1,6 +1,5 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 import yaml
 
-from bertwright.architecture import Architecture
 from bertwright.checkpoints.files import verify, write_text_atomic
 from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture
 from bertwright.checkpoints.run_folder import RunFolder
@@ -19,6 +17,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import CheckpointError, InputError
 from bertwright.evaluation.pretraining import chance, evaluate, held_out_text
 from bertwright.models import Model
+from bertwright.models.positions import interpolated
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
@@ -34,7 +33,7 @@ from bertwright.training.step import Updater
 
 
 def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
-    """Pre-trains a BERT on prepared shards, from scratch or on from a checkpoint.
+    """Pre-trains a model on prepared shards, from scratch or on from a checkpoint.
 
     shards: folder that `prepare` wrote; out: run folder, which is continued when it holds a run of the same config. Under torchrun every process
     calls this. Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
@@ -160,8 +159,10 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         loaded = load_model(plan.begun.folder, heads=plan.objective.heads, dtype=torch.float32, verify=True)
         if loaded.created:
             notes.append(f"{config.init_from} has no {' and no '.join(loaded.created)} head: made new")
+        if config.extend_positions:
+            notes.append(f"positions stretched from {loaded.model.architecture.max_length} to {config.extend_positions}")
         begun = empty_model(plan.architecture, loaded.model.head_kinds)
-        begun.load_state_dict(loaded.model.state_dict(), assign=True)
+        begun.load_state_dict(interpolated(loaded.model.state_dict(), plan.architecture), assign=True)
         return begun.train()
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
@@ -210,16 +211,11 @@ def _check_unchanged(plan: Plan, run: RunFolder, checkpoint: Path) -> list[str]:
     changed = {key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]}
     moved = {key for key in changed if key in OF_THE_HARDWARE and not getattr(plan.given, key)}
     problems = [f"{key} was {before[key]} and is now {now[key]}" for key in now if key in changed - moved]
-    if not _same_model(read_architecture(checkpoint), plan.architecture):
+    if read_architecture(checkpoint) != plan.architecture:
         problems.append(f"model {plan.config.model} is no longer what {checkpoint.name} holds")
     if problems:
         raise InputError(*(f"{run.path} is a run of another config: {problem}: set it back, or take another --out" for problem in problems))
     return [f"{key} was {before[key]} and is now {now[key]}, as this hardware has it: the bits will differ" for key in sorted(moved)]
-
-
-def _same_model(one: Architecture, other: Architecture) -> bool:
-    """Whether two are one model to train; heads of tasks, whose dropout rates may have been left to a default, are not looked at."""
-    return dataclasses.replace(one, heads=()) == dataclasses.replace(other, heads=())
 
 
 def _eval_names(found: dict[str, float]) -> dict[str, float]:

@@ -47,12 +47,14 @@ class CheckpointWriter:
 
     def write(self, folder: Path, state: TrainState) -> None:
         """Fills a folder: a complete Hugging Face checkpoint in float32 with its card, and beside it what a resume needs."""
-        name = family_of(self.kept).class_for(self.model.head_kinds)
+        family = family_of(self.kept)
+        name = family.class_for(self.model.head_kinds)
         whole = empty_model(self.model.architecture, self.model.head_kinds)
         whole.load_state_dict(self.updater.parameters.state(), assign=True)
         save_model(whole, folder, config=self.kept, architecture_class=name)
-        self.tokenizer.save(folder)
-        card = model_card(whole.architecture, self.config, data=self.data, progress=state.progress, metrics=state.metrics, name=name)
+        self.tokenizer.save(folder, max_length=self.model.architecture.max_length)
+        told: dict[str, Any] = {"data": self.data, "progress": state.progress, "metrics": state.metrics}
+        card = model_card(whole.architecture, self.config, family=self.kept.get("model_type", family.name), name=name, **told)
         (folder / "README.md").write_text(card, encoding="utf-8")
         training = folder / "training"
         training.mkdir()
