@@ -6,7 +6,8 @@
 
 Each entry point takes a checkpoint (a run folder, a checkpoint folder, any Hugging Face folder, a name on the Hugging Face hub such as
 google-bert/bert-base-uncased), or a preset such as bert-base or t5-small, which means random weights. A folder of a preset's name goes first. Keywords are for
-presets: `vocab_size` (without it that of the family's released models), `num_labels`, and every other key of config.json. Which checkpoint was taken, and heads
+presets: `vocab_size` (without it that of the family's released models) and every other key of config.json; `num_labels` also sizes a task head that a
+checkpoint lacks. Which checkpoint was taken, and heads
 that it lacked, are said on standard error. Models come in evaluation mode: call `.train()` before training. What cannot be raises
 `bertwright.errors.InputError`, with the mend.
 """
@@ -148,10 +149,11 @@ def _model(checkpoint: str | _Mapping[str, _Any], keys: dict[str, _Any], *classe
     from bertwright.families import family_of
 
     if isinstance(checkpoint, str) and not _is_preset(checkpoint):
+        num_labels = keys.pop("num_labels", None)
         if keys:
             raise InputError(f"{', '.join(keys)} cannot be given for {checkpoint}: a checkpoint has its own config; leave it out, or give a preset")
         folder = _folder(checkpoint)
-        loaded = load_model(folder, heads=_heads(family_of(read_config(folder)), classes))
+        loaded = load_model(folder, heads=_heads(family_of(read_config(folder)), classes), num_labels=num_labels)
         if loaded.created:
             print(f"{checkpoint} has no {' and no '.join(loaded.created)} head: made new, with random weights", file=_sys.stderr)
         return loaded.model

@@ -179,3 +179,12 @@ def test_every_entry_point_has_an_example() -> None:
         described = next(node for node in ast.parse((ROOT / "hubconf.py").read_text(encoding="utf-8")).body if getattr(node, "name", "") == name)
         assert isinstance(described, ast.FunctionDef)
         assert f'torch.hub.load(REPO, "{name}"' in (ast.get_docstring(described) or "")
+
+
+def test_a_checkpoints_new_head_has_the_labels_asked_for(tmp_path: Path) -> None:
+    config = preset("bert-tiny", vocab_size=64)
+    save_model(Model(FAMILIES[0].architecture(config), ("mlm",)), tmp_path, config=config)
+    model = load("modelForSequenceClassification", str(tmp_path), num_labels=6)
+    assert model(torch.tensor([[2, 7, 3]])).logits.shape == (1, 6)
+    model.save_pretrained(tmp_path / "saved")
+    assert load("modelForSequenceClassification", str(tmp_path / "saved"))(torch.tensor([[2, 7, 3]])).logits.shape == (1, 6)

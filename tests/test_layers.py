@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "bertwright"
 LAYERS = (
-    ("errors",),
+    ("errors", "readable"),
     ("architecture",),
     ("blocks", "text", "families"),
     ("models", "data"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bertwright.errors import InputError
+from bertwright.readable import readable
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu", "tanh")
 
@@ -201,9 +202,10 @@ class Head:
 class Architecture:
     """All that a model's modules are built from. `problems` says what contradicts itself.
 
-    An encoder, a decoder, or both. pad_id: None where the family's texts know no padding. tied: the decoder of language-modelling heads is the token
-    embeddings; None: as a checkpoint has it. heads: every head that the family knows; a model is built with some of them. fan_in: first weights scaled by the width of their input in place of
-    `initializer_range` (Raffel et al. 2019). scaled_residuals: those that write to the residual divided by the root of twice the layers (Radford et al. 2019).
+    An encoder, a decoder, or both. pad_id: None where the family's texts know no padding. heads: every head that the family knows; a model is built with
+    some of them. tied: the decoder of language-modelling heads is the token embeddings; None: as a checkpoint has it. fan_in: first weights scaled by the
+    width of their input in place of `initializer_range` (Raffel et al. 2019). scaled_residuals: those that write to the residual divided by the root of
+    twice the layers (Radford et al. 2019).
     """
 
     vocab_size: int
@@ -219,6 +221,9 @@ class Architecture:
     initializer_range: float = 0.02
     fan_in: bool = False
     scaled_residuals: bool = False
+
+    def __str__(self) -> str:
+        return readable(self)
 
     @property
     def stacks(self) -> dict[str, Stack]:

@@ -1,6 +1,5 @@
 """What a summary is of: a checkpoint, or a model that is still to be made."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +61,7 @@ def of_checkpoint(folder: Path) -> Subject:
     config = read_config(folder)
     architecture, family = read_architecture(folder, config=config), family_of(config)
     matched = match(open_weights(folder), family, config, heads=None)
-    if architecture.tied is None:
-        architecture = dataclasses.replace(architecture, tied=not matched.untied())
+    architecture = matched.settled(architecture)
     model = empty_model(architecture, matched.heads)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     matched.check(shapes, optional=frozenset(name for name, _ in model.named_buffers()))

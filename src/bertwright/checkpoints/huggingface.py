@@ -45,12 +45,19 @@ class LoadedModel:
 
 
 def load_model(
-    folder: Path, *, heads: tuple[HeadKind, ...] | None = None, dropout: float | None = None, dtype: torch.dtype | None = None, verify: bool = False
+    folder: Path,
+    *,
+    heads: tuple[HeadKind, ...] | None = None,
+    num_labels: int | None = None,
+    dropout: float | None = None,
+    dtype: torch.dtype | None = None,
+    verify: bool = False,
 ) -> LoadedModel:
     """The model of a Hugging Face folder, of which no second copy is ever held.
 
-    heads: exactly these and those they stand on, or all that the folder has. dropout: in place of the config's rates. dtype: in place of the file's.
-    verify: compare every file with the hashes of the folder's manifest first, where it has one. Raises CheckpointError with one line for each thing wrong.
+    heads: exactly these and those they stand on, or all that the folder has. num_labels: of a task head to be made, in place of the config's. dropout: in
+    place of the config's rates. dtype: in place of the file's. verify: compare every file with the hashes of the folder's manifest first, where it has one.
+    Raises CheckpointError with one line for each thing wrong.
     """
     if verify and (folder / "training").is_dir():
         verify_files(folder, hashes=True)
@@ -58,10 +65,11 @@ def load_model(
     family, architecture = _understand(config, folder / "config.json")
     if dropout is not None:
         architecture = architecture.with_dropout(dropout)
+    if num_labels is not None:
+        architecture = dataclasses.replace(architecture, num_labels=num_labels)
     weights = open_weights(folder)
     matched = match(weights, family, config, heads=heads)
-    if architecture.tied is None:
-        architecture = dataclasses.replace(architecture, tied=not matched.untied())
+    architecture = matched.settled(architecture)
     model = empty_model(architecture, matched.heads)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     buffers = {name for name, _ in model.named_buffers()}

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from bertwright.architecture import HeadKind
+from bertwright.architecture import Architecture, HeadKind
 from bertwright.checkpoints.weights import Weights
 from bertwright.errors import CheckpointError
 from bertwright.families.family import Config, Constant, Family
@@ -79,9 +79,12 @@ class Matched:
     created: tuple[HeadKind, ...]
     unused: tuple[str, ...]
 
-    def untied(self) -> bool:
-        """Whether a language-modelling head has a decoder that is not the token embeddings."""
-        return any(not self._equal(name, "tokens.weight") for name in self.ours if original(name) == "tokens.weight" and name.startswith("heads."))
+    def settled(self, architecture: Architecture) -> Architecture:
+        """The architecture, tied as the file is where its family leaves that open: untied where a head's decoder is not the token embeddings."""
+        if architecture.tied is not None:
+            return architecture
+        decoders = [name for name in self.ours if name.startswith("heads.") and original(name) == "tokens.weight"]
+        return replace(architecture, tied=all(self._equal(name, "tokens.weight") for name in decoders))
 
     def placed(self, shapes: Mapping[str, Shape]) -> dict[str, Stored]:
         """Where each of the model's tensors is stored; a tied one may lie under its copy's name alone, and a bias may stand for one that repeats it."""

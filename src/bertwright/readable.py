@@ -1,4 +1,4 @@
-"""An architecture as a person reads it."""
+"""Frozen data as a person reads it."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ WIDTH = 120
 STEP = "  "
 
 
-def describe(value: Any) -> str:
+def readable(value: Any) -> str:
     """Python that makes the value again, one field a line where it is long, without the fields that are at their default.
 
     value: an Architecture or any other dataclass; tuples and plain values inside it.
