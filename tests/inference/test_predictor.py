@@ -9,6 +9,7 @@ import torch
 from bertwright.architecture import MLM, NSP, POOLER
 from bertwright.checkpoints.huggingface import save_model
 from bertwright.errors import CheckpointError, InputError
+from bertwright.families import preset_architecture
 from bertwright.families.bert import BERT
 from bertwright.inference import predictor as module
 from bertwright.inference.predictor import Predictor, load
@@ -179,3 +180,12 @@ def test_rows_that_pad_the_embeddings_are_never_candidates(folder: Path, tmp_pat
 def test_a_tokenizer_larger_than_the_model_is_refused_with_both_sizes(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="tokenizer has 21 entries, its model embeds 12"):
         load(with_embeddings(folder, vocab_size=12, out=tmp_path), device="cpu")
+
+
+def test_of_two_stacks_the_one_that_reads_gives_the_vectors(predictor: Predictor) -> None:
+    model = Model(preset_architecture("bart-tiny", vocab_size=predictor.tokenizer.vocab_size)).eval()
+    found = Predictor(model=model, tokenizer=predictor.tokenizer, checkpoint=Path()).encode("Paris is unable")
+    with torch.no_grad():
+        read = model.remember(torch.tensor([predictor.tokenizer.encode("Paris is unable").ids])).hidden
+    assert torch.allclose(found.token_vectors, read[0], atol=1e-6)
+    assert (len(found.hidden_states), len(found.attentions), found.pooled) == (3, 2, None)

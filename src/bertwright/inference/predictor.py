@@ -20,6 +20,7 @@ from bertwright.inference.rendering import Span, fill_gaps, quote
 from bertwright.inference.results import Candidate, Encoded, FilledText
 from bertwright.models import Model
 from bertwright.models.generation_settings import Generation
+from bertwright.models.stack import Watch
 from bertwright.text.tokenizer import Encoding, Tokenizer
 
 BATCH_TOKENS = 8192  # padded tokens a pass: keeps the logits of the masked positions and the activations small on a laptop
@@ -156,18 +157,27 @@ class Predictor:
         """The vectors of a text or of a pair (a, b): see Encoded for what and which shapes. Raises InputError where they are too long."""
         encoding = self._encode(a, b)
         ids, types = self._tensors([list(encoding.ids)], [list(encoding.type_ids)])
-        # The prediction head is left out: nobody reads its logits here.
-        output = self.model(ids, None, types, predict_positions=ids.new_zeros(0), output_hidden_states=True, output_attentions=True)
-        last = output.last_hidden_state[0].cpu()
+        pooled, states, attentions = self._states(ids, types)
+        last = states[-1][0].cpu()
         return Encoded(
             tokens=tuple(encoding.tokens),
             type_ids=tuple(encoding.type_ids),
             token_vectors=last,
             cls_vector=last[0],
-            pooled=None if output.pooler_output is None else output.pooler_output[0].cpu(),
-            hidden_states=tuple(state[0].cpu() for state in output.hidden_states),
-            attentions=tuple(attention[0].cpu() for attention in output.attentions),
+            pooled=None if pooled is None else pooled[0].cpu(),
+            hidden_states=tuple(state[0].cpu() for state in states),
+            attentions=tuple(attention[0].cpu() for attention in attentions),
         )
+
+    def _states(self, ids: torch.Tensor, types: torch.Tensor) -> tuple[torch.Tensor | None, Sequence[torch.Tensor], Sequence[torch.Tensor]]:
+        """The pooled vector, hidden states and attentions of [batch, length] ids; of two stacks the encoder's, which reads the text."""
+        if self.model.encoder is not None and self.model.decoder is not None:
+            watch = Watch([], [])
+            self.model.remember(ids, watch=watch)
+            return None, watch.states or [], watch.attentions or []
+        # The prediction head is left out: nobody reads its logits here.
+        output = self.model(ids, None, types, predict_positions=ids.new_zeros(0), output_hidden_states=True, output_attentions=True)
+        return output.pooler_output, output.hidden_states, output.attentions
 
     def _encode(self, a: str, b: str | None = None) -> Encoding:
         for text in (a,) if b is None else (a, b):
