@@ -116,6 +116,12 @@ def test_a_row_draws_the_same_beside_any_others() -> None:
     assert draw(given[[4, 1]]).tolist() == [together[4].item(), together[1].item()]
 
 
+@pytest.mark.parametrize(("point", "token"), [(0.0, 3), (1 - 2**-53, 8)])
+def test_the_first_and_the_last_point_draw_tokens_that_have_a_score(monkeypatch: pytest.MonkeyPatch, point: float, token: int) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([point], dtype=torch.float64))
+    assert Draw([0])(only(scores(1), [3, 8])).item() == token
+
+
 def test_tokens_without_a_score_are_never_drawn() -> None:
     given = only(scores(500), [3, 8])
     assert set(Draw(list(range(500)))(given).tolist()) == {3, 8}
