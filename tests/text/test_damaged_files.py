@@ -49,6 +49,26 @@ def test_a_damaged_model_is_refused_or_usable(pieces: Path, tmp_path: Path, cut:
             tokenizer.encode("ﬁ Ⅷ ½ Paris 中国 ｱ", "b")
 
 
+def test_a_damaged_character_map_is_refused(pieces: Path, tmp_path: Path) -> None:
+    """The tokenizers library takes such a map, and panics at some text."""
+    content = bytearray(pieces.read_bytes())
+    begins = content.index(normalisation(bytes(content)))
+    content[begins + 4] ^= 0x55
+    (tmp_path / "spiece.model").write_bytes(content)
+    assert "a damaged one (INTERNAL: precompiled_charsmap is invalid.): fetch or copy the file again" in refusal(tmp_path)
+
+
+def normalisation(content: bytes) -> bytes:
+    messages = pytest.importorskip("sentencepiece.sentencepiece_model_pb2")
+    charsmap: bytes = messages.ModelProto.FromString(content).normalizer_spec.precompiled_charsmap
+    return charsmap
+
+
+def test_a_piece_that_is_no_text_is_refused(pieces: Path, tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").write_bytes(pieces.read_bytes().replace("国".encode(), b"\xff\xfe\xfd"))
+    assert "a damaged one" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
@@ -94,6 +114,14 @@ def test_a_file_of_another_kind_than_the_class_reads_is_refused(
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": tokenizer_class}))
     said = f"{file}: tokenizer_config.json names {tokenizer_class.removesuffix('Fast')}, which reads {reads}: give that, or correct tokenizer_class"
     assert refusal(tmp_path).endswith(said)
+
+
+def test_the_file_that_the_class_reads_is_chosen(classic: Classic, tmp_path: Path) -> None:
+    for model_type in ("bert", "t5"):
+        classic(model_type, tmp_path)
+    assert Tokenizer.load(tmp_path).kind == "wordpiece"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T5Tokenizer"}))
+    assert Tokenizer.load(tmp_path).kind == "unigram"
 
 
 def test_halves_of_a_bpe_are_refused(classic: Classic, tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ def test_the_family_is_told_by_class_then_model_type_then_content(small_families
 
 def test_options_of_the_configuration_count(classic: Callable[[str, Path], None], library: Any, tmp_path: Path) -> None:
     options = {
+        "bert": {"strip_accents": False},
         "albert": {"do_lower_case": False, "keep_accents": True},
         "roberta": {"add_prefix_space": True},
         "gpt2": {"add_prefix_space": True},
@@ -177,7 +178,7 @@ def test_options_of_the_configuration_count(classic: Callable[[str, Path], None]
         assert ours.hash != plain.hash, "the option changes nothing: the test is blind"
         ours.save(tmp_path / f"{model_type} saved")
         assert disagreements(ours, library.AutoTokenizer.from_pretrained(tmp_path / f"{model_type} saved")) == []
-        if model_type in ("albert", "t5", "gpt2"):
+        if model_type in ("bert", "albert", "t5", "gpt2"):
             assert disagreements(ours, library.AutoTokenizer.from_pretrained(folder)) == []
 
 
@@ -237,11 +238,18 @@ def test_a_segmenter_travels_between_processes_and_counts_in_the_hash(classic: C
     assert tokenizer.encode("今天非常好").tokens[1:-1] == ["今天", "非常", "好"]
     assert plain.encode("今天非常好").tokens[1:-1] == ["今", "天", "非", "常", "好"]
     assert tokenizer.hash != plain.hash
+    assert tokenizer.hash != Tokenizer(tokenizer.backend, tokenizer.special).hash
     copy = pickle.loads(pickle.dumps(tokenizer))
     assert copy.encode(HARD) == tokenizer.encode(HARD)
-    plain.save(tmp_path / "plain")  # BertTokenizer, beside a RoFormer's config.json
-    (tmp_path / "plain" / "config.json").write_text(json.dumps({"model_type": "roformer"}))
-    assert Tokenizer.load(tmp_path / "plain").hash == plain.hash
+    bare = Tokenizer(tokenizer.backend, tokenizer.special)
+    for other, name in ((plain, "BertTokenizer"), (bare, "PreTrainedTokenizerFast")):  # beside a RoFormer's config.json
+        folder = tmp_path / name
+        if other is bare:
+            bare.backend.add_special_tokens(["<e1>"])
+        other.save(folder)
+        assert json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"] == name
+        (folder / "config.json").write_text(json.dumps({"model_type": "roformer"}))
+        assert Tokenizer.load(folder).hash == Tokenizer(other.backend, other.special).hash
 
 
 def test_hashes_are_those_of_the_first_version(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """SentencePiece models as Unigram backends: ALBERT's, T5's, XLM-RoBERTa's and XLNet's."""
 
 import importlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,20 +50,24 @@ def from_sentencepiece(file: Path, declared: Declared) -> Loaded:
         {*vocabulary, *(token.content for token in added)}, declared.keys, source=str(file), names=family.names, required=family.required
     )
     try:
-        backend = tokenizers.Tokenizer(models.Unigram(entries, unk_id=unk_id, byte_fallback=False))
-        cleaner = _normalizer(model.charsmap, family, declared.keys)
+        backend = _unigram(entries, unk_id, cleaner=_normalizer(model.charsmap, family, declared.keys), prefix_space=declared.keys.get("add_prefix_space"))
     except Exception as error:  # the library raises nothing narrower
         raise _damaged(file, error) from error
-    if cleaner is not None:
-        backend.normalizer = cleaner
-    scheme = "never" if declared.keys.get("add_prefix_space") is False else "always"
-    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme=scheme)])
-    backend.decoder = decoders.Metaspace(replacement=_SPACE, prepend_scheme=scheme)
     backend.add_tokens(added)
     _add_tokens(backend, model, special, sentinels=[piece for piece, _ in entries[len(entries) - _sentinels(family, declared.keys) :]])
     backend.post_processor = pair_template(backend, special, family)
+    return Loaded(backend, special, Origin(pieces=PieceFile(file.name, content)))
+
+
+def _unigram(entries: list[tuple[str, float]], unk_id: int, *, cleaner: Any, prefix_space: bool | None) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(models.Unigram(entries, unk_id=unk_id, byte_fallback=False))
+    if cleaner is not None:
+        backend.normalizer = cleaner
+    scheme = "never" if prefix_space is False else "always"
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme=scheme)])
+    backend.decoder = decoders.Metaspace(replacement=_SPACE, prepend_scheme=scheme)
     # Reading a score from JSON moves its last digit in a quarter of the cases, once: so it is read here, and the hash is that of the saved tokenizer.
-    return Loaded(tokenizers.Tokenizer.from_str(backend.to_str()), special, Origin(pieces=PieceFile(file.name, content)))
+    return tokenizers.Tokenizer.from_str(backend.to_str())
 
 
 def _parse(file: Path, content: bytes) -> _Model:
@@ -84,9 +87,6 @@ def _parse(file: Path, content: bytes) -> _Model:
         proto.ParseFromString(content)
     except (RuntimeError, ValueError, DecodeError) as error:
         raise _damaged(file, error) from error
-    for number, piece in enumerate(proto.pieces):
-        if not (isinstance(piece.piece, str) and math.isfinite(piece.score)):  # protobuf hands bytes out where a text is not UTF-8
-            raise _damaged(file, f"piece {number} is {piece.piece!r} with score {piece.score}")
     if not proto.pieces:
         raise InputError(f"{file}: an empty SentencePiece model, without a piece: fetch or copy the file again")
     kind = proto.trainer_spec.model_type

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tokenizers
-
 from bertwright.text.description import Description, additional_special_tokens
 from bertwright.text.origin import Loaded
 
@@ -20,7 +18,7 @@ def write_tokenizer(folder: Path, tokenizer: Loaded, description: Description, *
     backend, special, origin = tokenizer
     serialized = backend.to_str(pretty=True)
     config: dict[str, Any] = {"tokenizer_class": description.tokenizer_class, **special.for_transformers(), **description.options}
-    more = [_flagged(token) for token in additional_special_tokens(backend, special)]
+    more = [token.content for token in additional_special_tokens(backend, special)]
     if more:
         config["additional_special_tokens"] = more
     segments = backend.num_special_tokens_to_add(True) > 0 and 1 in backend.encode("a", "b").type_ids
@@ -52,14 +50,6 @@ def _write_classic(folder: Path, tokenizer: Loaded, parts: dict[str, Any]) -> No
     added = {token["content"]: token["id"] for token in parts["added_tokens"] if token["content"] not in listed}
     if added:
         _write_json(folder / "added_tokens.json", added)
-
-
-def _flagged(token: tokenizers.AddedToken) -> str | dict[str, Any]:
-    """A token's text where transformers would give it these flags anyway, else all of it."""
-    if not (token.single_word or token.lstrip or token.rstrip or token.normalized):
-        return str(token.content)
-    flags = {key: getattr(token, key) for key in ("content", "single_word", "lstrip", "rstrip", "normalized", "special")}
-    return {"__type": "AddedToken", **flags}
 
 
 def _listed(model: dict[str, Any]) -> list[str]:
