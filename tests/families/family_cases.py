@@ -114,7 +114,18 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     ),
     "electra": (
         bert("3-heads-projected", "electra", "Electra", embedding_size=16, num_labels=4, segments=3),
-        bert("5-heads-untied-relu", "electra", "Electra", embedding_size=30, hidden_act="relu", pad_token_id=2, layer_norm_eps=1e-4, **WIDE, **UNTIED),
+        bert(
+            "5-heads-untied-relu",
+            "electra",
+            "Electra",
+            embedding_size=30,
+            hidden_act="relu",
+            summary_activation="tanh",
+            pad_token_id=2,
+            layer_norm_eps=1e-4,
+            **WIDE,
+            **UNTIED,
+        ),
     ),
     "nezha": (
         bert("3-heads", "nezha", "Nezha", live=False, max_relative_position=4, num_labels=4),
@@ -143,6 +154,7 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
             layer_norm_epsilon=1e-3,
             bos_token_id=1,
             eos_token_id=1,
+            scale_attn_weights=False,
             **UNTIED,
         ),
     ),

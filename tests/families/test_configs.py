@@ -1,5 +1,8 @@
 """A config.json of every family, both ways: as transformers reads and writes it, presets, and what is refused."""
 
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import pytest
@@ -111,13 +114,28 @@ def test_presets_have_the_published_sizes(name: str) -> None:
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if any(case.family is family for case in LIVE)], ids=lambda family: family.name)
 def test_transformers_counts_the_same_parameters_in_a_preset(family: Family, transformers: Any) -> None:
-    for size in ("tiny", "base"):
+    for size in SIZES:
         config = preset(f"{family.name}-{size}", vocab_size=1000)
+        accepted = transformers.CONFIG_MAPPING[config["model_type"]](**config)
+        if size not in ("tiny", "base"):
+            continue
         with torch.device("meta"):
-            theirs = transformers.AutoModel.from_config(transformers.CONFIG_MAPPING[config["model_type"]](**config))
+            theirs = transformers.AutoModel.from_config(accepted)
         assert type(theirs).__name__ == family.base_class
         ours: Model = empty_model(family.architecture(config), family.base_heads)
         assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters() if p.requires_grad)
+
+
+def test_an_empty_model_takes_no_time_to_make() -> None:
+    script = """
+        import sys
+        from bertwright.checkpoints.huggingface import empty_model
+        from bertwright.families import FAMILIES, preset_architecture
+        for family in FAMILIES:
+            empty_model(preset_architecture(f"{family.name}-base", vocab_size=1000), next(iter(family.classes.values())))
+            assert "torch._dynamo" not in sys.modules, f"{family.name}: it takes two seconds to load"
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:

@@ -159,7 +159,9 @@ class RotaryPosition(Position):
         super().__init__()
         self.data, self.head_size, self.windows = data, head_size, windows
         if data.stored:
-            self.register_buffer("table", rotations(torch.arange(data.max_length), data.base, head_size).flatten(1))
+            empty = torch.empty(data.max_length, head_size)
+            # On the meta device there is nothing to compute, and torch takes a second to find that out.
+            self.register_buffer("table", empty if empty.is_meta else rotations(torch.arange(data.max_length), data.base, head_size).flatten(1))
 
     def at(self, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Placement:
         # Keys of earlier calls were turned when they came, so a pass turns as many keys as queries.
