@@ -11,8 +11,7 @@ from bertwright.data.prepare import plan
 from bertwright.data.prepare_config import PrepareConfig
 from bertwright.errors import InputError
 
-HOLDS_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer/tokenizer.json")
-UNREADABLE = "*.model"  # SentencePiece: `Tokenizer.load` says how to convert it
+HOLDS_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer/tokenizer.json", "*.model")
 
 
 def find_tokenizer(name: str) -> Resolved:
@@ -21,7 +20,7 @@ def find_tokenizer(name: str) -> Resolved:
     Raises CheckpointError where there is none, as `find_checkpoint` does.
     """
     path = Path(name).expanduser()
-    if path.is_file() or any((path / file).is_file() for file in HOLDS_TOKENIZER) or any(path.glob(UNREADABLE)):
+    if path.is_file() or any(any(path.glob(pattern)) for pattern in HOLDS_TOKENIZER):
         return Resolved(path, "")
     return find_checkpoint(name)
 
