@@ -62,12 +62,43 @@ def test_short_attention_takes_fewer_queries_than_keys() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_the_short_path_is_taken_on_a_cpu_for_short_rows_without_dropout() -> None:
-    query = torch.zeros(1, 1, LONGEST, 4)
+def test_the_short_path_is_taken_where_it_is_the_fast_one() -> None:
+    """On a CPU, for short rows without dropout, in training or in half precision."""
+    query = torch.zeros(1, 1, LONGEST, 4, requires_grad=True)
     assert suits(query, dropout=0.0)
+    assert suits(query.detach().bfloat16(), dropout=0.0)
+    assert not suits(query.detach(), dropout=0.0)
     assert not suits(query, dropout=0.1)
-    assert not suits(torch.zeros(1, 1, LONGEST + 1, 4), dropout=0.0)
+    assert not suits(torch.zeros(1, 1, LONGEST + 1, 4, requires_grad=True), dropout=0.0)
     assert not suits(query.to("meta"), dropout=0.0)
+
+
+@pytest.mark.parametrize("queries", [1, 4, 12])
+def test_a_causal_row_goes_to_the_fused_kernel_as_a_triangle(queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing else decides, and only where queries and keys are the same tokens: with a cache they are not."""
+    query, key, value = (x.detach() for x in tensors(3))
+    query, triangles, fused = query[:, :, -queries:], list[bool](), F.scaled_dot_product_attention
+    monkeypatch.setattr(
+        scoring.F, "scaled_dot_product_attention", lambda *x, is_causal, **y: triangles.append(is_causal) or fused(*x, is_causal=is_causal, **y)
+    )
+    causal = dataclasses.replace(SCORES, causal=True)
+    found = Padded().attend(query, key, value, causal)
+    assert triangles == [queries == LENGTH]
+    torch.testing.assert_close(found, Padded().probabilities(query, key, causal) @ value, rtol=1e-5, atol=1e-6)
+    if queries == LENGTH:
+        for layout in (layouts()["padded"], layouts()["packed"]):
+            layout.attend(query, key, value, causal)
+        Padded().attend(query, key, value, dataclasses.replace(causal, window=3))
+        assert triangles[1:] == [False] * 3
+
+
+@pytest.mark.parametrize("name", ["none", "padded", "packed"])
+def test_a_bias_that_layers_share_keeps_to_the_reach_of_each(name: str) -> None:
+    layout, (query, key, value) = layouts()[name], tensors(3)
+    bias = torch.randn(1, HEADS, LENGTH, LENGTH)
+    for window in (None, 2, None, 1):
+        scores = dataclasses.replace(SCORES, bias=bias, window=window)
+        torch.testing.assert_close(layout.attend(query, key, value, scores), layout.probabilities(query, key, scores) @ value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("biased", [False, True])

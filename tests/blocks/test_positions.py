@@ -145,6 +145,8 @@ def test_far_places_share_the_last_bucket() -> None:
     placement = build(Bucketed(num_buckets=32, max_distance=128)).at(places[:1], places, torch.float32)
     bias = placement.bias(torch.empty(0), torch.empty(0), 0)
     assert bias is not None
+    assert bias.shape == (1, HEADS, 1, 5)
+    bias = bias[0]
     assert torch.equal(bias[:, 0, 2:], bias[:, 0, 2:3].expand(-1, 3))
     assert not torch.equal(bias[:, 0, 1], bias[:, 0, 2])
 

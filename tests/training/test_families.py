@@ -13,6 +13,7 @@ from bertwright.checkpoints.huggingface import load_model, read_architecture, sa
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
 from bertwright.families import FAMILIES, family_of, preset
+from bertwright.inference.predictor import load
 from bertwright.models import Model
 from bertwright.training.config import PretrainConfig
 from bertwright.training.pretrain import pretrain
@@ -35,6 +36,15 @@ def loaded_by_transformers(folder: Path) -> torch.nn.Module:
     return model.eval()
 
 
+def vectors_of_transformers(folder: Path, a: str, b: str) -> torch.Tensor:
+    """[length, hidden_size] of a pair, with whatever their tokenizer gives the model: type ids too, where it can take them."""
+    import transformers
+
+    given = transformers.AutoTokenizer.from_pretrained(folder)(a, b, return_tensors="pt")
+    with torch.no_grad():
+        return transformers.AutoModel.from_pretrained(folder).eval()(**given).last_hidden_state[0]
+
+
 def agree(folder: Path, *, length: int) -> None:
     """Ours and transformers' logits on rows as long as the model was trained on."""
     ids = torch.randint(5, 50, (2, length), generator=torch.Generator().manual_seed(0))
@@ -54,8 +64,11 @@ def test_a_preset_trains_resumes_and_is_loaded_by_transformers(name: str, tmp_pa
     assert losses(second.run) == told
     assert all(torch.equal(tensor, weights[key]) for key, tensor in load_file(second.checkpoint / "model.safetensors").items())
     assert f"- {name}\n" in (second.checkpoint / "README.md").read_text(), "the card's tag"
+    pair = load(second.checkpoint, device="cpu").encode("ban bar", "bor")
     if name != "nezha":  # which transformers 5 does not have
         agree(second.checkpoint, length=24)
+        theirs = vectors_of_transformers(second.checkpoint, "ban bar", "bor")
+        torch.testing.assert_close(pair.token_vectors, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["roberta", "modernbert"])

@@ -31,7 +31,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self._allowed: dict[tuple[object, ...], Tensor | None] = {}
-        self._biased: tuple[Tensor, Tensor] | None = None
+        self._biased: tuple[Tensor, Tensor | None, Tensor] | None = None
 
     def allowed(self, scores: Scores, query: Tensor, key: Tensor) -> Tensor | None:
         """True where attention may go, broadcastable to [batch, heads, queries, keys]; None for everywhere."""
@@ -44,9 +44,9 @@ class _Rows:
         allowed = self.allowed(scores, query, key)
         if scores.bias is None or scores.mix is not None:
             return attend(query, key, value, allowed, scores, triangle=self._is_triangle(scores, query, key))
-        if self._biased is None or self._biased[0] is not scores.bias:
-            self._biased = (scores.bias, biased(scores.bias, allowed))
-        return attend(query, key, value, None, replace(scores, bias=self._biased[1]))
+        if self._biased is None or self._biased[0] is not scores.bias or self._biased[1] is not allowed:
+            self._biased = (scores.bias, allowed, biased(scores.bias, allowed))
+        return attend(query, key, value, None, replace(scores, bias=self._biased[2]))
 
     def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
         return probabilities(query, key, self.allowed(scores, query, key), scores)

@@ -245,5 +245,8 @@ class Predictor:
         width = max(map(len, ids))
         device = next(self.model.parameters()).device
         pad_id = self.model.architecture.pad_id or 0  # where texts know no padding, the mask alone says what is padded
+        # A tokenizer may tell two texts apart where the model cannot, such as a RoBERTa with a vocabulary of BERT's kind.
+        highest = max(0, self.model.architecture.last.segments - 1)
         padded = [row + [pad_id] * (width - len(row)) for row in ids]
-        return torch.tensor(padded, device=device), torch.tensor([row + [0] * (width - len(row)) for row in types], device=device)
+        padded_types = [[min(kind, highest) for kind in row] + [0] * (width - len(row)) for row in types]
+        return torch.tensor(padded, device=device), torch.tensor(padded_types, device=device)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from bertwright.architecture import Architecture
 from bertwright.checkpoints.huggingface import empty_model, load_model, save_model
 from bertwright.checkpoints.weights import read_tensors, write_tensors
 from bertwright.errors import CheckpointError
@@ -52,7 +53,7 @@ class CheckpointWriter:
         whole = empty_model(self.model.architecture, self.model.head_kinds)
         whole.load_state_dict(self.updater.parameters.state(), assign=True)
         save_model(whole, folder, config=self.kept, architecture_class=name)
-        self.tokenizer.save(folder, max_length=self.model.architecture.max_length)
+        _for_model(self.tokenizer, self.model.architecture).save(folder, max_length=self.model.architecture.max_length)
         told: dict[str, Any] = {"data": self.data, "progress": state.progress, "metrics": state.metrics}
         card = model_card(whole.architecture, self.config, family=self.kept.get("model_type", family.name), name=name, **told)
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -60,6 +61,14 @@ class CheckpointWriter:
         training.mkdir()
         write_tensors(training / "optimizer.safetensors", self.updater.optimizers.state())
         (training / "state.json").write_text(json.dumps({**state.to_json(self.updater), "data": self.data}, indent=2) + "\n", encoding="utf-8")
+
+
+def _for_model(tokenizer: Tokenizer, architecture: Architecture) -> Tokenizer:
+    """The tokenizer as its files should tell transformers: without type ids where the model cannot tell two texts apart by them."""
+    if architecture.last.segments > 1:
+        return tokenizer
+    kept = {**tokenizer.origin.kept, "model_input_names": ["input_ids", "attention_mask"]}
+    return dataclasses.replace(tokenizer, origin=dataclasses.replace(tokenizer.origin, kept=kept))
 
 
 def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
