@@ -16,6 +16,7 @@ from bertwright.architecture import CLASSIFY, MLM, NSP, POOLER, Dropout, HeadKin
 from bertwright.checkpoints.files import write_manifest
 from bertwright.checkpoints.huggingface import load_model, read_architecture, save_model
 from bertwright.errors import CheckpointError, InputError
+from bertwright.families import family_of, preset
 from bertwright.families.bert import BERT
 from bertwright.models import Model
 
@@ -300,3 +301,10 @@ def test_a_loaded_model_writes_itself_with_the_keys_it_came_with(tmp_path: Path)
     assert first == second
     assert second["my_key"] == 7
     assert (tmp_path / "first" / "model.safetensors").read_bytes() == (tmp_path / "second" / "model.safetensors").read_bytes()
+
+
+def test_a_model_is_not_saved_as_a_class_of_other_stacks(tmp_path: Path) -> None:
+    config = preset("t5-tiny", vocab_size=64)
+    model = Model(family_of(config).architecture(config))
+    with pytest.raises(InputError, match="cannot be saved as T5EncoderModel: it has encoder and decoder, the class encoder"):
+        save_model(model, tmp_path, config=config, architecture_class="T5EncoderModel")

@@ -102,6 +102,9 @@ def save_model(model: Model, folder: Path, *, config: Config, architecture_class
         raise InputError(f"{name} is no class of the {family.name} family: take one of {', '.join(family.classes)}")
     if lacking := [head for head in family.classes[name] if head not in model.head_kinds]:
         raise InputError(f"the model cannot be saved as {name}: it has no {' and no '.join(lacking)} head")
+    stacks = family.architecture({**config, "architectures": [name]}).stacks.keys()
+    if stacks != model.architecture.stacks.keys():
+        raise InputError(f"the model cannot be saved as {name}: it has {' and '.join(model.architecture.stacks)}, the class {' and '.join(stacks)}")
     # With heads that the class does not know, the file holds more than the base model, and the prefix tells its parts apart.
     prefixed = name != family.base_class or any(head not in family.base_heads for head in model.head_kinds)
     tensors = _in_their_names(model.state_dict(), family, model.head_kinds, prefixed=prefixed)
