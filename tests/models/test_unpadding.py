@@ -76,7 +76,16 @@ def test_every_token_has_one_place_and_few_rows_hold_them_all(seed: int) -> None
 
 @pytest.mark.parametrize(
     ("lengths", "worth"),
-    [((16, 4, 3, 9), True), ((16, 16, 16, 16), False), ((16, 16, 15, 16), False), ((4,), False), ((0,), False), ((9, 8), False), ((8, 8), True), ((0, 16), True)],
+    [
+        ((16, 4, 3, 9), True),
+        ((16, 16, 16, 16), False),
+        ((16, 16, 15, 16), False),
+        ((4,), False),
+        ((0,), False),
+        ((9, 8), False),
+        ((8, 8), True),
+        ((0, 16), True),
+    ],
 )
 def test_rows_are_moved_only_where_one_at_least_is_saved(lengths: tuple[int, ...], worth: bool) -> None:
     assert worth_unpadding(mask_of(*lengths)) is worth

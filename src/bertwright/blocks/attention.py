@@ -1,7 +1,5 @@
 """Multi-head attention (Vaswani et al. 2017, section 3.2.2)."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bertwright.architecture import Block
@@ -10,9 +8,6 @@ from bertwright.blocks.layout import Layout
 from bertwright.blocks.positions import NOWHERE, Placement
 from bertwright.blocks.scores import Scores
 
-# Tokens of a pass from which one product with the joined matrices is faster than three: below it, joining them costs more than it saves.
-JOINED_FROM = 512
-
 
 def at(hidden: Tensor, rows: Tensor | None) -> Tensor:
     """[batch, length, size] at flat places [rows] -> [rows, size]; everything where `rows` is None."""
@@ -20,10 +15,7 @@ def at(hidden: Tensor, rows: Tensor | None) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Every token looks at the tokens that the layout and the layer's reach let it see; with `memory`, at those of another stack.
-
-    Query, key and value keep parameters of their own, as checkpoints name them, and are multiplied as one matrix.
-    """
+    """Every token looks at the tokens that the layout and the layer's reach let it see; with `memory`, at those of another stack."""
 
     def __init__(self, block: Block, *, causal: bool = False, window: int | None = None) -> None:
         super().__init__()
@@ -34,15 +26,9 @@ class Attention(nn.Module):
         self.query, self.key, self.value = nn.Linear(size, inner, bias=bias), nn.Linear(size, inner, bias=bias), nn.Linear(size, inner, bias=bias)
         self.output = nn.Linear(inner, size, bias=bias)
 
-    def project(self, hidden: Tensor, *parts: nn.Linear) -> list[Tensor]:
-        """[batch, length, hidden_size] -> one [batch, heads, length, head_size] for each part."""
-        batch, length, _ = hidden.shape
-        shape = (batch, length, self.num_heads, self.head_size)
-        if len(parts) == 1 or batch * length < JOINED_FROM:
-            return [part(hidden).view(shape).transpose(1, 2) for part in parts]
-        bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
-        joined = F.linear(hidden, torch.cat([part.weight for part in parts]), bias)
-        return list(joined.view(batch, length, len(parts), self.num_heads, self.head_size).permute(2, 0, 3, 1, 4).unbind(0))
+    def split(self, projected: Tensor) -> Tensor:
+        """[batch, length, heads x head_size] -> [batch, heads, length, head_size]."""
+        return projected.view(*projected.shape[:2], self.num_heads, self.head_size).transpose(1, 2)
 
     def forward(
         self,
@@ -80,16 +66,13 @@ class Attention(nn.Module):
     def _query_key_value(
         self, hidden: Tensor, placement: Placement, *, layer: int, memory: Tensor | None, cache: KeysValues | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if memory is not None:
-            (query,) = self.project(hidden, self.query)
-            if cache is not None and cache.filled:
-                return query, *cache.content()
-            key, value = self.project(memory, self.key, self.value)
-            if cache is not None:
-                cache.add(key, value)
-            return query, key, value
-        query, key, value = self.project(hidden, self.query, self.key, self.value)
-        query, key, value = placement.rotate(query, key, value, layer)
+        query = self.split(self.query(hidden))
+        if memory is not None and cache is not None and cache.filled:
+            return query, *cache.content()
+        read = hidden if memory is None else memory
+        key, value = self.split(self.key(read)), self.split(self.value(read))
+        if memory is None:
+            query, key, value = placement.rotate(query, key, value, layer)
         if cache is not None:
             key, value = cache.add(key, value)
         return query, key, value
