@@ -11,7 +11,7 @@ from torch import Tensor
 from bertwright.architecture import Absolute, Block, Bucketed, Positions, RelativeSinusoid, RelativeTable, Rotary, Stack
 from bertwright.blocks.attention import Attention
 from bertwright.blocks.layout import Packed, Padded
-from bertwright.blocks.positions import AbsolutePosition, Position, build_position
+from bertwright.blocks.positions import AbsolutePosition, Position, RotaryPosition, build_position
 
 LENGTH, HEADS, SIZE = 7, 2, 6
 BLOCK = Block(hidden_size=HEADS * SIZE, num_heads=HEADS, intermediate_size=8)
@@ -204,3 +204,17 @@ class TestAbsolute:
     def test_other_schemes_add_nothing_to_the_embeddings(self) -> None:
         for name, (data, *_) in SCHEMES.items():
             assert (build(data).embed(self.ids, None, 0) is None) == (name != "nowhere")
+
+
+def test_a_stored_table_is_what_turns_as_far_as_it_goes() -> None:
+    data = Rotary(base=100.0, max_length=8, interleaved=True, stored=True)
+    position = RotaryPosition(data, head_size=4, windows=())
+    query = torch.randn(1, 1, 6, 4)
+    places = torch.arange(6)
+    usual, _, _ = position.at(places, places, torch.float32).rotate(query, query, query, 0)
+    position.table.fill_(0.5)
+    turned, _, _ = position.at(places, places, torch.float32).rotate(query, query, query, 0)
+    assert not torch.allclose(usual, turned)
+    beyond = places + 5
+    far, _, _ = position.at(beyond, beyond, torch.float32).rotate(query, query, query, 0)
+    assert torch.isfinite(far).all()

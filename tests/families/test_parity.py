@@ -100,7 +100,9 @@ def wrong_models(model: Model, *, counted: bool) -> list[tuple[str, Model]]:
             changes.append(replace(stack, positions=replace(stack.positions, skip_padding=False)))
         for change in changes:
             other = Model(replace(model.architecture, **{name: change}), model.head_kinds)
-            other.load_state_dict(model.state_dict(), strict=False)
+            # A table that is stored says what turns: the broken model has its own.
+            weights = {key: tensor for key, tensor in model.state_dict().items() if not key.endswith(".positions.table")}
+            other.load_state_dict(weights, strict=False)
             found.append((f"{change.positions}, windows {change.windows}", other.eval()))
     learned = any(isinstance(stack.positions, Absolute | RelativeTable | Bucketed) for stack in model.architecture.stacks.values())
     return [*found, ("moved tables", shuffled(model))] if learned else found

@@ -154,3 +154,11 @@ def test_heads_that_cannot_be_are_named() -> None:
         Model(architecture(POOLER, Head(kind="nsp", reads="pooled", labels=2)), ("nsp",))
     with pytest.raises(ValueError, match="a head that reads others: leave it out"):
         made(Head(kind="mlm"), Head(kind="tag"))(ids(1, 4), predict_positions=torch.tensor([1]), prediction_labels=torch.tensor([5]))
+
+
+def test_without_a_pad_id_the_mask_says_which_token_is_last() -> None:
+    """The released GPT-2 knows no padding."""
+    hidden = torch.randn(2, 4, 3)
+    mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]]).bool()
+    found = read("last", hidden, input_ids=torch.ones(2, 4, dtype=torch.long), mask=mask, pad_id=None, eos_id=None)
+    torch.testing.assert_close(found, torch.stack([hidden[0, 1], hidden[1, 3]]))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bertwright.architecture import MLM, NSP, POOLER, Absolute, Architecture, Block, Dropout, Head, Stack, Transform
 from bertwright.blocks.layout import Packed, Padded
+from bertwright.families import preset_architecture
 from bertwright.models import Model
 
 VOCAB, LENGTH = 30, 16
@@ -157,3 +158,30 @@ def test_mistakes_are_named(model: Model, call: Callable[[Model], object], messa
 def test_heads_that_a_model_lacks_are_none() -> None:
     output = Model(architecture())(ids(1, 4))
     assert output.pooler_output is output.prediction_logits is output.seq_relationship_logits is output.prediction_loss is None
+
+
+def test_labels_without_positions_are_refused() -> None:
+    model = Model(preset_architecture("bert-tiny", vocab_size=50), (MLM,))
+    with pytest.raises(ValueError, match="prediction_labels belong to predict_positions"):
+        model(ids(2, 5), prediction_labels=torch.tensor([1]))
+
+
+def test_a_padding_token_inside_a_text_counts_alike_in_packed_rows() -> None:
+    """RoBERTa's places skip the pad id wherever it stands."""
+    torch.manual_seed(0)
+    model = Model(preset_architecture("roberta-tiny", vocab_size=50)).eval()
+    rows = torch.randint(5, 50, (4, 12))
+    rows[:, 2] = model.architecture.pad_id
+    mask = (torch.arange(12) < torch.tensor([12, 5, 4, 3])[:, None]).long()
+    together = model(rows, mask).last_hidden_state
+    for row, length in enumerate((12, 5, 4, 3)):
+        torch.testing.assert_close(together[row, :length], model(rows[row : row + 1, :length]).last_hidden_state[0], rtol=1e-4, atol=1e-5)
+
+
+def test_position_ids_are_hugging_faces() -> None:
+    """Where padding is skipped they are rows of the table."""
+    model = Model(preset_architecture("roberta-tiny", vocab_size=50)).eval()
+    rows = torch.randint(5, 50, (1, 6))
+    first = 1 + (model.architecture.pad_id or 0)
+    given = model(rows, position_ids=torch.arange(first, first + 6)[None]).last_hidden_state
+    torch.testing.assert_close(given, model(rows).last_hidden_state)

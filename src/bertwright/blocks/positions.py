@@ -32,8 +32,16 @@ NOWHERE = Placement()
 class Position(nn.Module):
     """Base of all schemes; its tables are the stack's `positions`."""
 
+    def places(self, input_ids: Tensor, pad_id: int | None) -> Tensor | None:
+        """The place of each of [batch, length] ids; None where each row simply counts from 0."""
+        return None
+
+    def given(self, position_ids: Tensor) -> Tensor:
+        """The places that Hugging Face's `position_ids` mean."""
+        return position_ids
+
     def embed(self, input_ids: Tensor, places: Tensor | None, pad_id: int | None) -> Tensor | None:
-        """What is added to the embeddings of [batch, length] ids, [.., length, embedding_size]; places None: each row counts from 0."""
+        """What is added to the embeddings of [batch, length] ids, [.., length, embedding_size]; places None: as `places` has them."""
         return None
 
     def at(self, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Placement:
@@ -49,12 +57,20 @@ class AbsolutePosition(Position):
         self.offset, self.skip_padding = data.offset, data.skip_padding
         self.weight = nn.Parameter(torch.empty(data.max_length + data.offset, size))
 
+    def places(self, input_ids: Tensor, pad_id: int | None) -> Tensor | None:
+        if not self.skip_padding:
+            return None
+        real = torch.ne(input_ids, -1 if pad_id is None else pad_id)
+        return torch.where(real, real.cumsum(1), 0) - 1
+
+    def given(self, position_ids: Tensor) -> Tensor:
+        # Where padding is skipped, Hugging Face's ids are rows of the table.
+        return position_ids - self.offset if self.skip_padding else position_ids
+
     def embed(self, input_ids: Tensor, places: Tensor | None, pad_id: int | None) -> Tensor | None:
+        places = self.places(input_ids, pad_id) if places is None else places
         if places is not None:
             return F.embedding(places + self.offset, self.weight)
-        if self.skip_padding:
-            real = torch.ne(input_ids, -1 if pad_id is None else pad_id)
-            return F.embedding(torch.where(real, real.cumsum(1) - 1 + self.offset, self.offset - 1), self.weight)
         # Rows that count from 0 share one slice: its gradient is a sum over the batch, not a scatter.
         return self.weight[self.offset : self.offset + input_ids.shape[1]]
 
@@ -155,6 +171,8 @@ class _Biased(Placement):
 class RotaryPosition(Position):
     """Rotations by frequencies base^(-2i / head_size), in pairs."""
 
+    table: Tensor
+
     def __init__(self, data: Rotary, *, head_size: int, windows: tuple[int | None, ...]) -> None:
         super().__init__()
         self.data, self.head_size, self.windows = data, head_size, windows
@@ -172,12 +190,18 @@ class RotaryPosition(Position):
 
     def _cos_sin(self, places: Tensor, base: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Each [1 or batch, 1, length, head_size]."""
-        sin, cos = rotations(places, base, self.head_size).unbind(-2)
+        sin, cos = self._rotations(places, base).unbind(-2)
         if self.data.interleaved:
             sin, cos = sin.repeat_interleave(2, -1), cos.repeat_interleave(2, -1)
         else:
             sin, cos = torch.cat([sin, sin], -1), torch.cat([cos, cos], -1)
         return cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)
+
+    def _rotations(self, places: Tensor, base: float) -> Tensor:
+        """As `rotations`, from the checkpoint's own table as far as it goes."""
+        if not self.data.stored or int(places.max()) >= len(self.table):
+            return rotations(places, base, self.head_size)
+        return F.embedding(places, self.table).view(*places.shape, 2, self.head_size // 2)
 
 
 class _Rotated(Placement):

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch import Tensor, nn
 
-from bertwright.architecture import Architecture, HeadKind
+from bertwright.architecture import Architecture, HeadKind, Rotary, Stack
+from bertwright.blocks.positions import build_position
 from bertwright.checkpoints.files import verify as verify_files
 from bertwright.checkpoints.files import write_json_atomic
 from bertwright.checkpoints.matching import match
+from bertwright.checkpoints.meta import without_values
 from bertwright.checkpoints.weights import SAFETENSORS, open_weights, write_tensors
 from bertwright.errors import CheckpointError, InputError
 from bertwright.families import Config, Family, family_of
 from bertwright.models import Model
+from bertwright.models.heads import build_heads
+from bertwright.models.initialisation import initialise
 
 
 class SavableModel(Model):
@@ -75,9 +78,8 @@ def load_model(
     buffers = {name for name, _ in model.named_buffers()}
     matched.check(shapes, optional=frozenset(buffers))
     state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors(shapes)}
-    fresh = [*matched.created, *(name for name in buffers if name not in state)]
-    if fresh:
-        state |= _new_tensors(architecture, matched.heads, state, created=matched.created, dtype=state["tokens.weight"].dtype)
+    if missing := shapes.keys() - state.keys():
+        state |= _new_tensors(architecture, family, missing, dtype=state["tokens.weight"].dtype)
     model.load_state_dict(state, assign=True)
     model.config = config
     return LoadedModel(model=model.eval(), config=config, created=matched.created, unused=matched.unused)
@@ -85,7 +87,7 @@ def load_model(
 
 def empty_model(architecture: Architecture, heads: tuple[HeadKind, ...]) -> SavableModel:
     """A model on the meta device, whose tensors have shapes and no values, to be filled by `load_state_dict(..., assign=True)`."""
-    with torch.device("meta"), _Uninitialised():
+    with without_values():
         return SavableModel(architecture, heads)
 
 
@@ -137,16 +139,6 @@ def read_architecture(path: Path, *, config: Config | None = None) -> Architectu
     return _understand(read_config(path) if config is None else config, path / "config.json" if path.is_dir() else path)[1]
 
 
-class _Uninitialised(TorchFunctionMode):
-    """Leaves out the first values that modules give their weights: on the meta device there are none, and torch takes two seconds to find that out."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
 def _understand(config: Config, path: Path) -> tuple[Family, Architecture]:
     try:
         family = family_of(config)
@@ -159,17 +151,19 @@ def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor if dtype is None else tensor.to(dtype)
 
 
-def _new_tensors(
-    architecture: Architecture, heads: tuple[HeadKind, ...], state: dict[str, Tensor], *, created: tuple[HeadKind, ...], dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """First values of what a file lacks: whole heads, and constants that it may leave out."""
-    small = {
-        name: dataclasses.replace(stack, num_layers=1, groups=min(stack.groups, 1), windows=stack.windows[:1]) for name, stack in architecture.stacks.items()
-    }
-    model = Model(dataclasses.replace(architecture, encoder=small.get("encoder"), decoder=small.get("decoder")), heads)
-    buffers = {name for name, _ in model.named_buffers()}
-    wanted = tuple(f"heads.{head}." for head in created)
-    return {name: tensor.to(dtype) for name, tensor in model.state_dict().items() if name not in state and (name in buffers or name.startswith(wanted))}
+def _new_tensors(architecture: Architecture, family: Family, missing: set[str], *, dtype: torch.dtype) -> dict[str, Tensor]:
+    """First values of what a file lacks: whole heads, and constants that it may leave out. Hardly anything else is made."""
+    heads = family.complete_heads(head for head in family.heads if any(name.startswith(f"heads.{head}.") for name in missing))
+    modules: dict[str, nn.Module] = {"heads": build_heads(architecture, heads)}
+    modules |= {f"{name}.positions": build_position(stack, architecture.embedding_size) for name, stack in architecture.stacks.items() if _is_stored(stack)}
+    for module in modules.values():
+        initialise(module, architecture)
+    made = {f"{prefix}.{name}": tensor for prefix, module in modules.items() for name, tensor in module.state_dict().items()}
+    return {name: made[name].to(dtype) for name in missing}
+
+
+def _is_stored(stack: Stack) -> bool:
+    return isinstance(stack.positions, Rotary) and stack.positions.stored
 
 
 def _in_their_names(state: dict[str, Tensor], family: Family, heads: tuple[HeadKind, ...], *, prefixed: bool) -> dict[str, Tensor]:
@@ -187,9 +181,10 @@ def _in_their_names(state: dict[str, Tensor], family: Family, heads: tuple[HeadK
 
 
 def default_class(model: Model, family: Family, config: Config) -> str:
-    """Hugging Face's class for a model: the config's, where the model has its heads, else the richest whose heads it has."""
+    """Hugging Face's class for a model: the config's, where it has the model's heads, else the richest whose heads the model has."""
+    heads = set(model.head_kinds)
     for name in config.get("architectures") or ():
-        if name in family.classes and set(family.classes[name]) <= set(model.head_kinds):
+        if name in family.classes and set(family.classes[name]) <= heads <= {*family.classes[name], *family.base_heads}:
             return str(name)
     return family.class_for(model.head_kinds)
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from bertwright.architecture import Architecture, HeadKind
+from bertwright.checkpoints.meta import without_values
 from bertwright.checkpoints.weights import Weights
 from bertwright.errors import CheckpointError
 from bertwright.families.family import Config, Constant, Family
 from bertwright.families.names import Claim, NameRules
+from bertwright.models.heads import build_heads
 
 # Lines of one kind that an error shows: a wrong file has hundreds of them, and the first ones tell.
 SHOWN = 8
@@ -91,7 +93,8 @@ class Matched:
         found = {name: stored for name, stored in self.ours.items() if name in shapes}
         for name, stored in self.ours.items():
             repeated = original(name)
-            if name not in shapes and repeated is not None and repeated in shapes:
+            # Untied, a bias and the one that nobody reads stand side by side: either may stand for both.
+            if repeated is not None and repeated in shapes and (name not in shapes or name.endswith(".bias")):
                 found.setdefault(repeated, stored)
         for name in shapes:
             repeated = original(name)
@@ -164,6 +167,7 @@ def match(weights: Weights, family: Family, config: Config, *, heads: tuple[Head
     ours = _unique(weights, claimed)
     buffers = {name: constant for name, theirs in full.items() if name not in claimed and (constant := family.constant(theirs)) is not None}
     in_file = tuple(head for head in family.heads if head in declared or any(name.startswith(f"heads.{head}.") for name in ours))
+    in_file = family.complete_heads(in_file) if heads is None else in_file
     wanted = family.complete_heads(in_file if heads is None else heads)
     left_out = tuple(f"heads.{head}." for head in in_file if head not in wanted)
     return Matched(
@@ -180,17 +184,42 @@ def match(weights: Weights, family: Family, config: Config, *, heads: tuple[Head
 
 
 def _declared_heads(weights: Weights, family: Family, config: Config) -> tuple[HeadKind, ...]:
-    """The heads of the class that config.json names; without one, of the first class that has a place for every tensor."""
+    """The heads of the class that config.json names; without one, of the class that the tensors are of.
+
+    Raises CheckpointError where they could be of several whose heads read the same tensors in other ways.
+    """
     for name in config.get("architectures") or ():
         if name in family.classes:
             return family.classes[name]
-    for heads in family.classes.values():
-        rules = family.names(heads)
-        full = [family.full_name(name, rules) for name in weights.shapes]
-        if all(rules.of_theirs(name) is not None or family.constant(name) is not None for name in full):
-            held = {ours for name in full if (claim := rules.of_theirs(name)) is not None for ours in claim.ours}
-            return tuple(head for head in heads if any(name.startswith(f"heads.{head}.") for name in held))
-    return ()
+    architecture = family.architecture(config)
+    fitting = {name: heads for name, heads in family.classes.items() if _fits(weights, family, heads, architecture)}
+    if not fitting:
+        return ()
+    chosen = next(iter(fitting.values()))
+    # Classes with one head for all their tensors differ in how it is read, which no tensor tells.
+    alike = [name for name, heads in fitting.items() if len(heads) == len(chosen) and heads and heads != chosen]
+    if alike:
+        names = " or ".join([next(iter(fitting)), *alike])
+        raise CheckpointError(f"the tensors of {weights.source} could be of {names}: put the right one into config.json as architectures")
+    return chosen
+
+
+def _fits(weights: Weights, family: Family, heads: tuple[HeadKind, ...], architecture: Architecture) -> bool:
+    """Whether every tensor has a place in a class with these heads, every tensor of the heads is there, and the outputs have the labels' number."""
+    rules = family.names(heads)
+    held: dict[str, str] = {}
+    for name in weights.shapes:
+        full = family.full_name(name, rules)
+        claim = rules.of_theirs(full)
+        if claim is None and family.constant(full) is None:
+            return False
+        held |= dict.fromkeys(claim.ours if claim is not None else (), name)
+    with without_values():
+        wanted = build_heads(architecture, family.complete_heads(heads)).state_dict()
+    shapes = {f"heads.{name}": tuple(tensor.shape) for name, tensor in wanted.items()}
+    return all(
+        name in held and weights.shapes[held[name]][:1] == shape[:1] for name, shape in shapes.items() if not name.endswith(".bias") and original(name) is None
+    )
 
 
 def _unique(weights: Weights, claimed: Mapping[str, Claim]) -> dict[str, Stored]:
@@ -207,8 +236,8 @@ def _unique(weights: Weights, claimed: Mapping[str, Claim]) -> dict[str, Stored]
 
 
 def _is_constant(tensor: Tensor, kind: Constant) -> bool:
-    if kind == "number":
-        return tensor.numel() == 1
+    if kind in ("number", "unread"):
+        return kind == "unread" or tensor.numel() == 1
     if kind == "causal":
         return torch.equal(tensor.bool(), torch.ones(tensor.shape[-2:], dtype=torch.bool).tril().expand(tensor.shape))
     buffer = tensor.flatten()

@@ -121,7 +121,8 @@ def read(how: str, hidden: Tensor, *, input_ids: Tensor, mask: Tensor | None, pa
         return (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
     places = torch.arange(hidden.shape[1], device=hidden.device)
     if how == "last":
-        wanted = torch.ones_like(input_ids, dtype=torch.bool) if pad_id is None else torch.ne(input_ids, pad_id)
+        real = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask
+        wanted = real if pad_id is None else torch.ne(input_ids, pad_id)
     else:
         wanted = torch.eq(input_ids, -1 if eos_id is None else eos_id)
     if how == "end" and not bool(wanted.any(1).all()):

@@ -1,7 +1,7 @@
 """A stack of blocks over an embedding sum."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -22,7 +22,7 @@ class Watch:
 
     states: list[Tensor] | None = None
     attentions: list[Tensor] | None = None
-    across: list[Tensor] | None = field(default=None)
+    across: list[Tensor] | None = None
 
     @classmethod
     def of(cls, *, states: bool, attentions: bool) -> "Watch":

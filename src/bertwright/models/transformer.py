@@ -53,13 +53,15 @@ class Model(nn.Module):
         stacks; absent, the input shifted to the right. memory: what `remember` gave, in place of running the encoder. cache: keys and values of the tokens
         before these; `attention_mask` (of the decoder, where there are two stacks) then covers those too. `predict_positions`: flat indices into
         batch x length; the language-modelling head runs on these only. `prediction_labels` [scored], with them: the summed loss comes back in place of logits.
-        Raises ValueError on a sequence longer than the positions, both a mask and a layout, or packed rows in a model of two stacks.
+        Raises ValueError on a sequence longer than the positions, both a mask and a layout, labels without positions, or packed rows in a model of two stacks.
         """
         if input_ids.ndim == 3:
             flat = [None if x is None else x.flatten(0, 1) for x in (input_ids, attention_mask, token_type_ids, position_ids)]
             return self._as_choices(len(input_ids), flat, output_hidden_states=output_hidden_states, output_attentions=output_attentions)
         if layout is not None and attention_mask is not None:
             raise ValueError("give attention_mask or layout, not both")
+        if prediction_labels is not None and predict_positions is None:
+            raise ValueError("prediction_labels belong to predict_positions: give both")
         watch = Watch.of(states=output_hidden_states, attentions=output_attentions)
         asked: dict[str, Any] = {"predict_positions": predict_positions, "prediction_labels": prediction_labels, "watch": watch}
         if self.encoder is not None and self.decoder is not None:
@@ -113,7 +115,7 @@ class Model(nn.Module):
         """The stack whose output heads read, and the heads; `source`: the ids that rows are told apart by, where they are not this stack's."""
         before = 0 if cache is None else cache.length
         self._check_length(stack, before + input_ids.shape[1])
-        places = layout.positions() if position_ids is None else position_ids
+        places = layout.positions() if position_ids is None else stack.positions.given(position_ids)
         if before and places is None:
             places = torch.arange(before, before + input_ids.shape[1], device=input_ids.device)[None]
         rows = None if prediction_labels is None or predict_positions is None else self._rows_read(input_ids, predict_positions)
@@ -123,7 +125,8 @@ class Model(nn.Module):
         else:
             packed = unpadding.pack(input_ids)
             types = None if token_type_ids is None else unpadding.pack(token_type_ids)
-            packed_places = unpadding.layout.positions() if position_ids is None else unpadding.pack(position_ids)
+            own = stack.positions.places(input_ids, self.architecture.pad_id) if places is None else places
+            packed_places = unpadding.layout.positions() if own is None else unpadding.pack(own)
             hidden = stack.embed(self.tokens(packed), packed, types, packed_places)
             hidden = stack(hidden, unpadding.layout, places=packed_places, watch=watch, rows=None if rows is None else unpadding.at(rows))
             hidden = hidden if rows is not None else unpadding.unpack(hidden)
