@@ -1,6 +1,7 @@
 """A model's shape as frozen data. Imports no torch: configs, plans and help texts read it too."""
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,7 +124,7 @@ class Block:
 
     @property
     def head_size(self) -> int:
-        return self.free_head_size or self.hidden_size // self.num_heads
+        return self.hidden_size // self.num_heads if self.free_head_size is None else self.free_head_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +263,9 @@ class Architecture:
 
     def problems(self) -> list[str]:
         """One line for each value that cannot stand with the others; empty when the architecture is sound."""
-        found = [line for stack in self.stacks.values() for line in _stack_problems(stack)]
+        stacks = self.stacks.values()
+        found = [line for stack in stacks for line in [*_stack_problems(stack), *_dropout_problems(stack.block.dropout)]] + _bucket_problems(stacks)
+        found += [f"dropout of the {head.kind} head is {head.dropout}: it must lie in [0, 1)" for head in self.heads if not 0 <= head.dropout < 1]
         found += [f"{name} is {size}: it must be at least 1" for name, size in (("vocab_size", self.vocab_size), ("num_labels", self.num_labels)) if size < 1]
         if not self.stacks:
             found.append("a model needs an encoder or a decoder: give one")
@@ -295,7 +298,9 @@ def _stack_problems(stack: Stack) -> list[str]:
         "intermediate_size": block.intermediate_size,
         "num_hidden_layers": stack.num_layers,
     }
-    if isinstance(stack.positions, Absolute | RelativeTable):
+    if block.free_head_size is not None:
+        sizes["d_kv"] = block.free_head_size
+    if not isinstance(stack.positions, Bucketed):
         sizes["max_position_embeddings"] = stack.positions.max_length
     found += [f"{name} is {size}: it must be at least 1" for name, size in sizes.items() if size < 1]
     if stack.segments < 0:
@@ -308,8 +313,27 @@ def _stack_problems(stack: Stack) -> list[str]:
         found.append(f"rotary positions turn pairs of dimensions, and a head has {block.head_size}: take an even hidden_size / num_attention_heads")
     if block.activation not in ACTIVATIONS:
         found.append(f"activation {block.activation!r} is not known: take one of {', '.join(ACTIVATIONS)}")
-    rates = {"hidden_dropout_prob": max(block.dropout.embeddings, block.dropout.feed_forward), "attention_probs_dropout_prob": block.dropout.attention}
-    found += [f"{name} is {rate}: it must lie in [0, 1)" for name, rate in rates.items() if not 0 <= rate < 1]
     if stack.windows and len(stack.windows) != stack.num_layers:
         found.append(f"layer_types names {len(stack.windows)} layers, num_hidden_layers {stack.num_layers}: give one for each")
+    found += [f"a layer's window is {window} to either side: it must be at least 0" for window in stack.windows if window is not None and window < 0]
+    return found
+
+
+def _dropout_problems(dropout: Dropout) -> list[str]:
+    names = {"attention": "attention_probs_dropout_prob", "activation": "activation_dropout"}
+    rates = {(names.get(place, "hidden_dropout_prob"), rate) for place, rate in vars(dropout).items()}
+    return [f"{name} is {rate}: it must lie in [0, 1)" for name, rate in sorted(rates) if not 0 <= rate < 1]
+
+
+def _bucket_problems(stacks: Collection[Stack]) -> list[str]:
+    """Of the buckets of a direction half hold one distance each, and the others share what is left up to the greatest distance: there must be some of both."""
+    found = []
+    # A stack that looks one way alone has the more exact ones, and so asks for more than one beside it that shares the numbers.
+    for positions in {stack.positions: None for stack in stacks if isinstance(stack.positions, Bucketed)}:
+        one_way = any(stack.causal for stack in stacks if stack.positions == positions)
+        exact = positions.num_buckets // (2 if one_way else 4)
+        if positions.num_buckets < 4:
+            found.append(f"relative_attention_num_buckets is {positions.num_buckets}: it must be at least 4")
+        elif positions.max_distance <= exact:
+            found.append(f"relative_attention_max_distance is {positions.max_distance}: with {positions.num_buckets} buckets it must be at least {exact + 1}")
     return found

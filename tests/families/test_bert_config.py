@@ -65,7 +65,7 @@ BAD = {
     "no layers": ({"num_hidden_layers": 0}, ["num_hidden_layers is 0: it must be at least 1"]),
     "negative epsilon": ({"layer_norm_eps": -1}, ["layer_norm_eps is -1: it must be a number of at least 0"]),
     "epsilon no number": ({"layer_norm_eps": float("nan")}, ["layer_norm_eps is nan"]),
-    "dropout": ({"hidden_dropout_prob": 1.0}, ["hidden_dropout_prob is 1.0: it must lie in [0, 1)"]),
+    "dropout": ({"hidden_dropout_prob": 1.0}, ["hidden_dropout_prob is 1.0: it must be a number in [0, 1)"]),
     "pad id": ({"pad_token_id": 101}, ["pad_token_id 101 lies outside the vocabulary of 101"]),
     "several": (
         {"hidden_act": "mish", "num_attention_heads": 5, "is_decoder": True, "vocab_size": 0, "pad_token_id": 0},

@@ -94,6 +94,60 @@ def test_values_that_contradict_each_other_are_refused(family: Family) -> None:
         assert f"num_attention_heads {wrong}" in lines or f"num_attention_heads is {wrong}" in lines
 
 
+ROPE = "rope_parameters.full_attention"
+BAD: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("modernbert", {"rope_parameters": {"full_attention": {"rope_theta": "abc"}}}, [f"{ROPE}.rope_theta is 'abc': it must be a number above 0"]),
+    ("modernbert", {"rope_parameters": {"full_attention": {"rope_theta": 0}}}, [f"{ROPE}.rope_theta is 0: it must be a number above 0"]),
+    ("modernbert", {"rope_parameters": {"full_attention": 3}}, [f"{ROPE} is 3: it must be an object with rope_type and rope_theta"]),
+    ("modernbert", {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, [f"{ROPE}.rope_type 'yarn' is not supported: take a checkpoint"]),
+    ("modernbert", {"rope_parameters": [1]}, ["rope_parameters is [1]: it must be an object with full_attention and sliding_attention"]),
+    ("modernbert", {"global_rope_theta": 0.0}, ["global_rope_theta is 0.0: it must be a number above 0"]),
+    ("modernbert", {"layer_types": 3}, ["layer_types is 3: it must be a list of full_attention and sliding_attention"]),
+    ("modernbert", {"layer_types": "full_attention"}, ["layer_types is 'full_attention': it must be a list"]),
+    ("modernbert", {"layer_types": ["full_attention"]}, ["layer_types names 1 layers, num_hidden_layers 4: give one for each"]),
+    ("modernbert", {"local_attention": -4}, ["local_attention is -4: it must be at least 0"]),
+    ("modernbert", {"global_attn_every_n_layers": 0}, ["global_attn_every_n_layers is 0: it must be at least 1"]),
+    (
+        "modernbert",
+        {"rope_parameters": [1], "layer_types": 3, "local_attention": -4, "mlp_dropout": 1.0, "norm_eps": 10**400},
+        ["norm_eps is 1000", "mlp_dropout is 1.0", "rope_parameters is [1]", "layer_types is 3", "local_attention is -4"],
+    ),
+    ("t5", {"relative_attention_num_buckets": 1}, ["relative_attention_num_buckets is 1: it must be at least 4"]),
+    ("t5", {"relative_attention_num_buckets": 2}, ["relative_attention_num_buckets is 2: it must be at least 4"]),
+    ("mt5", {"relative_attention_num_buckets": 3}, ["relative_attention_num_buckets is 3: it must be at least 4"]),
+    ("t5", {"relative_attention_max_distance": 4}, ["relative_attention_max_distance is 4: with 8 buckets it must be at least 5"]),
+    ("t5", {"relative_attention_max_distance": 2, "is_encoder_decoder": False}, ["relative_attention_max_distance is 2: with 8 buckets it must be at least 3"]),
+    ("t5", {"d_kv": 0, "d_ff": 0}, ["intermediate_size is 0: it must be at least 1", "d_kv is 0: it must be at least 1"]),
+    ("roformer", {"max_position_embeddings": -1}, ["max_position_embeddings is -1: it must be at least 1"]),
+    ("nezha", {"max_position_embeddings": 0}, ["max_position_embeddings is 0: it must be at least 1"]),
+    ("gpt2", {"n_inner": 0}, ["intermediate_size is 0: it must be at least 1"]),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "lines"), BAD, ids=[f"{name}-{'-'.join(change)}" for name, change, _ in BAD])
+def test_a_bad_config_gets_one_line_for_each_mistake(name: str, change: dict[str, Any], lines: list[str]) -> None:
+    config = SHAPES[name][0].config
+    family_of(config).architecture(config)
+    with pytest.raises(InputError) as caught:
+        family_of(config).architecture({**config, **change})
+    assert len(caught.value.problems) == len(lines), caught.value.problems
+    assert [line for line, problem in zip(lines, caught.value.problems, strict=True) if not problem.startswith(line)] == []
+
+
+def test_a_base_that_is_null_is_left_out() -> None:
+    config = SHAPES["modernbert"][0].config
+    rope = {"full_attention": {"rope_type": "default", "rope_theta": None}, "sliding_attention": None}
+    assert family_of(config).architecture({**config, "rope_parameters": rope}) == family_of(config).architecture(config)
+
+
+@pytest.mark.parametrize(("buckets", "distance", "more"), [(4, 3, {}), (5, 3, {}), (8, 5, {}), (8, 3, {"is_encoder_decoder": False})])
+def test_the_fewest_buckets_and_the_least_distance_compute(buckets: int, distance: int, more: dict[str, Any]) -> None:
+    config = {**SHAPES["t5"][0].config, "relative_attention_num_buckets": buckets, "relative_attention_max_distance": distance, **more}
+    model = Model(family_of(config).architecture(config)).eval()
+    ids = torch.randint(8, 61, (1, 20))
+    assert model(ids, **({} if model.decoder is None else {"decoder_input_ids": ids})).last_hidden_state.isfinite().all()
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_have_the_published_sizes(name: str) -> None:
     family, size = name.rsplit("-", 1)

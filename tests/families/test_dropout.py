@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bertwright.architecture import Dropout
 from bertwright.checkpoints.huggingface import load_model
+from bertwright.errors import InputError
 from bertwright.families import FAMILIES, Family
 from bertwright.models import Model, Output
 
@@ -38,6 +39,33 @@ RATES: dict[str, dict[str, str]] = {
     "modernbert": {"attention_dropout": "Model", "mlp_dropout": "Model", "embedding_dropout": "Model", "classifier_dropout": "ForSequenceClassification"},
 }
 RATES |= {"roberta": RATES["bert"], "xlm-roberta": RATES["bert"], "nezha": RATES["bert"], "gpt2": RATES["gpt"], "mt5": RATES["t5"]}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("rate", [1, 1.5, -0.1, "half", float("nan")])
+def test_every_rate_that_cannot_be_is_named_by_its_key(family: Family, rate: Any) -> None:
+    keys = RATES[family.name]
+    with pytest.raises(InputError) as caught:
+        family.architecture({**SHAPES[family.name][0].config, **dict.fromkeys(keys, rate)})
+    assert sorted(caught.value.problems) == sorted(f"{key} is {rate!r}: it must be a number in [0, 1)" for key in keys)
+
+
+@pytest.mark.parametrize("place", [field.name for field in fields(Dropout)])
+def test_every_rate_of_an_architecture_is_checked(place: str) -> None:
+    sound = FAMILIES[0].architecture(SHAPES["bert"][0].config)
+    assert sound.problems() == []
+    assert sound.encoder is not None
+    block = replace(sound.encoder.block, dropout=Dropout(**{place: 1.0}))
+    (line,) = replace(sound, encoder=replace(sound.encoder, block=block)).problems()
+    assert line.endswith("is 1.0: it must lie in [0, 1)")
+
+
+def test_the_rate_of_every_head_is_checked() -> None:
+    sound = FAMILIES[0].architecture(SHAPES["bert"][0].config)
+    wrong = replace(sound, heads=tuple(replace(head, dropout=2.0) for head in sound.heads))
+    assert wrong.problems() == [f"dropout of the {head.kind} head is 2.0: it must lie in [0, 1)" for head in sound.heads]
+
+
 DISTINCT = (0.1, 0.25, 0.4, 0.55)
 
 

@@ -12,8 +12,6 @@ from bertwright.families import family_of, preset
 
 # More entries than any family's usual vocabulary and special ids, for the moment in which that vocabulary is looked up.
 ENOUGH = 2**31
-# Families whose Hugging Face config class has another default than their released models (facebook/xlm-roberta-base).
-RELEASED = {"xlm-roberta": 250_002}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ def usual_config(name: str, *, vocab_size: int | None = None, **keys: Any) -> di
         config = preset(name, vocab_size=ENOUGH)
         del config["vocab_size"]
         family = family_of(config)
-        vocab_size = RELEASED.get(family.name) or family.architecture(config).vocab_size
+        vocab_size = family.released_vocabulary or family.architecture(config).vocab_size
     return preset(name, vocab_size=vocab_size, **keys)
 
 

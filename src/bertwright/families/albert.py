@@ -34,7 +34,7 @@ def architecture(config: Config) -> Architecture:
     block = encoder_block(read, hidden_size=4096, num_heads=64, intermediate_size=16384, activation="gelu_new", dropout=0.0)
     rates = block.dropout
     block = dataclasses.replace(block, dropout=Dropout(embeddings=rates.embeddings, attention=rates.attention, attention_output=rates.attention_output))
-    of_heads = read.number("classifier_dropout_prob", 0.1)
+    of_heads = read.rate("classifier_dropout_prob", 0.1)
     groups, layers, inner = read.integer("num_hidden_groups", 1), read.integer("num_hidden_layers", 12), read.integer("inner_group_num", 1)
     for key, value, most in (("num_hidden_groups", groups, layers), ("inner_group_num", inner, inner)):
         if not 1 <= value <= most:

@@ -40,7 +40,7 @@ KEYS = {
 
 
 def _stack(read: ConfigReader, side: Literal["encoder", "decoder"]) -> Stack:
-    rate = read.number("dropout", 0.1)
+    rate = read.rate("dropout", 0.1)
     hidden_size = read.integer("d_model", 1024)
     block = Block(
         hidden_size=hidden_size,
@@ -50,9 +50,9 @@ def _stack(read: ConfigReader, side: Literal["encoder", "decoder"]) -> Stack:
         norm_eps=1e-5,
         dropout=Dropout(
             embeddings=rate,
-            attention=read.number("attention_dropout", 0.0),
+            attention=read.rate("attention_dropout", 0.0),
             attention_output=rate,
-            activation=read.number("activation_dropout", 0.0),
+            activation=read.rate("activation_dropout", 0.0),
             feed_forward=rate,
         ),
     )
@@ -76,7 +76,7 @@ def architecture(config: Config) -> Architecture:
     read.only("normalize_before", False, mend="blocks norm after their sublayers here; take a checkpoint of BART's own shape")
     read.only("add_final_layer_norm", False, mend="there is no final norm here; take a checkpoint of BART's own shape")
     encoder = _stack(read, "encoder")
-    dropout = read.number("classifier_dropout", 0.0)
+    dropout = read.rate("classifier_dropout", 0.0)
     return read.finish(
         Architecture(
             vocab_size=read.integer("vocab_size", 50265),
@@ -122,6 +122,8 @@ BART = Family(
         "classify": {"classification_head.{dense,out_proj}": "heads.classify.{dense,output}"},
     },
     classes={"BartForConditionalGeneration": ("lm",), "BartForSequenceClassification": ("classify",), "BartModel": ()},
+    # What fairseq counted its formats by.
+    buffers={"model.encoder.version": "number", "model.decoder.version": "number"},
     architecture=architecture,
     config=config,
     sizes=sizes,

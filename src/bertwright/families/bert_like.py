@@ -51,7 +51,7 @@ def encoder_block(
     read: ConfigReader, *, hidden_size: int = 768, num_heads: int = 12, intermediate_size: int = 3072, activation: str = "gelu", dropout: float = 0.1
 ) -> Block:
     """The block that BERT's keys describe, with a family's own defaults."""
-    rate, of_attention = read.number("hidden_dropout_prob", dropout), read.number("attention_probs_dropout_prob", dropout)
+    rate, of_attention = read.rate("hidden_dropout_prob", dropout), read.rate("attention_probs_dropout_prob", dropout)
     return Block(
         hidden_size=read.integer("hidden_size", hidden_size),
         num_heads=read.integer("num_attention_heads", num_heads),
@@ -72,7 +72,7 @@ def block_config(architecture: Architecture, *, model_type: str) -> dict[str, An
 
 def head_dropout(read: ConfigReader, usual: float) -> float:
     """`classifier_dropout`, or the hidden states' rate where it is left out."""
-    return read.number("classifier_dropout", usual)
+    return read.rate("classifier_dropout", usual)
 
 
 def written_head_dropout(architecture: Architecture) -> dict[str, Any]:

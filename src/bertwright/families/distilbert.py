@@ -33,7 +33,7 @@ def architecture(config: Config) -> Architecture:
     """The architecture that a config.json describes. Raises InputError with one line for each thing wrong."""
     read = ConfigReader(config)
     read.only("pruned_heads", {}, mend="take the checkpoint from before its heads were pruned")
-    rate, of_attention = read.number("dropout", 0.1), read.number("attention_dropout", 0.1)
+    rate, of_attention = read.rate("dropout", 0.1), read.rate("attention_dropout", 0.1)
     block = Block(
         hidden_size=read.integer("dim", 768),
         num_heads=read.integer("n_heads", 12),
@@ -41,7 +41,7 @@ def architecture(config: Config) -> Architecture:
         activation=read.activation("activation", "gelu"),
         dropout=Dropout(embeddings=rate, attention=of_attention, feed_forward=rate),
     )
-    of_rows, of_spans = read.number("seq_classif_dropout", 0.2), read.number("qa_dropout", 0.1)
+    of_rows, of_spans = read.rate("seq_classif_dropout", 0.2), read.rate("qa_dropout", 0.1)
     relu = Transform(activation="relu")
     return read.finish(
         Architecture(

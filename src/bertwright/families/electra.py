@@ -54,7 +54,7 @@ def architecture(config: Config) -> Architecture:
                 Head(kind="rtd", transform=Transform(activation=block.activation), labels=1),
                 *task_heads(
                     Head(kind="classify", reads="first", transform=Transform(activation="gelu", dropout=True), dropout=dropout),
-                    Head(kind="choice", reads="first", transform=summary, labels=1, dropout=read.number("summary_last_dropout", 0.1)),
+                    Head(kind="choice", reads="first", transform=summary, labels=1, dropout=read.rate("summary_last_dropout", 0.1)),
                     dropout=dropout,
                 ),
             ),

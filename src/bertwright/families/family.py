@@ -11,7 +11,7 @@ from bertwright.families.names import NameRules, Ours, names_of
 
 Config = Mapping[str, Any]
 Rows = Mapping[str, Ours]
-Constant = Literal["arange", "zeros", "causal", "number"]
+Constant = Literal["arange", "zeros", "causal", "number", "unread"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class Family:
 
     prefix: of the base model's tensors in every class but `base_class`; optional on reading. rows: name rules `theirs: ours` of the base model, with prefix;
     heads: those of each head. classes: Hugging Face's class names, the richest first, with the heads of each. base_heads: those that Hugging Face counts to
-    the base model, which a file may hold or not. legacy: old endings of names and what they are today. buffers: constants that old checkpoints hold.
+    the base model, which a file may hold or not. legacy: old endings of names and what they are today. buffers: constants that old checkpoints hold,
+    "unread" those whose values nobody reads. released_vocabulary: entries of the released models, where the config class has another default.
     architecture, config: a config.json both ways. sizes: the config keys of a preset of some layers and hidden size. pooled: heads that need the pooler.
     """
 
@@ -38,10 +39,11 @@ class Family:
     pooled: tuple[HeadKind, ...] = ()
     legacy: Mapping[str, str] = field(default_factory=dict)
     buffers: Mapping[str, Constant] = field(default_factory=dict)
+    released_vocabulary: int | None = None
 
     def names(self, heads: Iterable[HeadKind]) -> NameRules:
         """The two-way rules of the base model and these heads. Raises InputError where two of the heads have one name in this family's files."""
-        return _rules(self.name, _Rows(self.rows), tuple((head, _Rows(self.heads[head])) for head in heads))
+        return _rules(self.name, _HashedRows(self.rows), tuple((head, _HashedRows(self.heads[head])) for head in heads))
 
     def names_beside(self, heads: tuple[HeadKind, ...]) -> NameRules:
         """The rules of the base model, these heads, and every other head whose names are still free."""
@@ -80,7 +82,7 @@ class Family:
         return next(name for name, entry in self.classes.items() if set(entry) <= set(heads))
 
 
-class _Rows:
+class _HashedRows:
     """Rows as a hashable value, so that rules are compiled once."""
 
     def __init__(self, rows: Rows) -> None:
@@ -91,11 +93,11 @@ class _Rows:
         return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Rows) and self._key == other._key
+        return isinstance(other, _HashedRows) and self._key == other._key
 
 
 @cache
-def _rules(family: str, base: _Rows, heads: tuple[tuple[HeadKind, _Rows], ...]) -> NameRules:
+def _rules(family: str, base: _HashedRows, heads: tuple[tuple[HeadKind, _HashedRows], ...]) -> NameRules:
     owner: dict[str, str] = {}
     for head, rows in heads:
         for name in names_of(rows.rows):

@@ -34,17 +34,17 @@ GPT_ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish":
 
 def decoder(read: ConfigReader, *, activation: str, inner: int | None, second: bool) -> Stack:
     """The stack that GPT's keys describe; `second`: norms before the sublayers and after the last one."""
-    residual = read.number("resid_pdrop", 0.1)
+    residual = read.rate("resid_pdrop", 0.1)
     hidden_size = read.integer("n_embd", 768)
     block = Block(
         hidden_size=hidden_size,
         num_heads=read.integer("n_head", 12),
-        intermediate_size=inner or 4 * hidden_size,
+        intermediate_size=4 * hidden_size if inner is None else inner,
         activation=activation,
         norm_eps=read.number("layer_norm_epsilon", 1e-5),
         norm_first=second,
         scaled=read.flag("scale_attn_weights", True) if second else True,
-        dropout=Dropout(embeddings=read.number("embd_pdrop", 0.1), attention=read.number("attn_pdrop", 0.1), attention_output=residual, feed_forward=residual),
+        dropout=Dropout(embeddings=read.rate("embd_pdrop", 0.1), attention=read.rate("attn_pdrop", 0.1), attention_output=residual, feed_forward=residual),
     )
     return Stack(
         block=block,

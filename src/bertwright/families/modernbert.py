@@ -7,7 +7,7 @@ from typing import Any, Literal
 from bertwright.architecture import Architecture, Block, Dropout, Head, Reads, Rotary, Stack, Transform
 from bertwright.families.family import Config, Family, Rows
 from bertwright.families.names import Fused
-from bertwright.families.reading import ConfigReader, activation_word, written
+from bertwright.families.reading import ConfigReader, activation_word, is_number, written
 
 NAMES: Rows = {
     "model.embeddings.{tok_embeddings,norm}": "{tokens,encoder.embedding_norm}",
@@ -43,25 +43,40 @@ POOLING: dict[str, Reads] = {"cls": "first", "mean": "mean"}
 def _base(read: ConfigReader, config: Config, layer_type: str) -> float:
     """The rotary base of a kind of layer: `rope_parameters` of transformers 5, or the older keys."""
     key, default = THETA[layer_type]
-    rope = (config.get("rope_parameters") or {}).get(layer_type) or {}
+    by_type = config.get("rope_parameters") or {}
+    if not isinstance(by_type, dict):
+        read.wrong("rope_parameters", f"rope_parameters is {by_type!r}: it must be an object with {' and '.join(THETA)}")
+        return default
+    place, rope = f"rope_parameters.{layer_type}", by_type.get(layer_type) or {}
+    if not isinstance(rope, dict):
+        read.wrong(place, f"{place} is {rope!r}: it must be an object with rope_type and rope_theta")
+        return default
     if rope.get("rope_type", "default") != "default":
-        read.wrong("rope_parameters", f"rope_parameters {rope['rope_type']!r} is not supported: take a checkpoint whose positions are not rescaled")
-    return float(rope["rope_theta"]) if "rope_theta" in rope else read.number(key, default)
+        read.wrong(f"{place}.rope_type", f"{place}.rope_type {rope['rope_type']!r} is not supported: take a checkpoint whose positions are not rescaled")
+    if (base := rope.get("rope_theta")) is None:
+        return read.positive(key, default)
+    if not is_number(base) or base <= 0:
+        read.wrong(f"{place}.rope_theta", f"{place}.rope_theta is {base!r}: it must be a number above 0")
+        return default
+    return float(base)
 
 
 def _windows(read: ConfigReader, config: Config, layers: int) -> tuple[int | None, ...]:
-    every = read.integer("global_attn_every_n_layers", 3)
-    usual = ["sliding_attention" if number % max(every, 1) else "full_attention" for number in range(layers)]
+    every = read.integer("global_attn_every_n_layers", 3, least=1)
+    usual = ["sliding_attention" if number % every else "full_attention" for number in range(layers)]
     types = config.get("layer_types") or usual
+    if not isinstance(types, list):
+        read.wrong("layer_types", f"layer_types is {types!r}: it must be a list of {' and '.join(THETA)}, one for each layer")
+        types = usual
     if strange := sorted({str(kind) for kind in types} - THETA.keys()):
         read.wrong("layer_types", f"layer_types {', '.join(strange)} is not supported: take {' and '.join(THETA)}")
-    window = read.integer("local_attention", 128) // 2
+    window = read.integer("local_attention", 128, least=0) // 2
     return tuple(window if kind == "sliding_attention" else None for kind in types)
 
 
 def _heads(read: ConfigReader) -> tuple[Head, ...]:
     transform = Transform(activation=read.activation("classifier_activation", "gelu"), bias=read.flag("classifier_bias", False), norm=True)
-    pooled, dropout = read.choice("classifier_pooling", "cls", choices=POOLING), read.number("classifier_dropout", 0.0)
+    pooled, dropout = read.choice("classifier_pooling", "cls", choices=POOLING), read.rate("classifier_dropout", 0.0)
     return (
         Head(kind="mlm", transform=transform, bias=read.flag("decoder_bias", True)),
         Head(kind="classify", reads=pooled, transform=transform, dropout=dropout),
@@ -86,7 +101,7 @@ def _written_heads(architecture: Architecture) -> dict[str, Any]:
 def architecture(config: Config) -> Architecture:
     """The architecture that a config.json describes. Raises InputError with one line for each thing wrong."""
     read = ConfigReader(config)
-    layers, of_attention = read.integer("num_hidden_layers", 22), read.number("attention_dropout", 0.0)
+    layers, of_attention = read.integer("num_hidden_layers", 22), read.rate("attention_dropout", 0.0)
     block = Block(
         hidden_size=read.integer("hidden_size", 768),
         num_heads=read.integer("num_attention_heads", 12),
@@ -99,10 +114,10 @@ def architecture(config: Config) -> Architecture:
         attention_bias=read.flag("attention_bias", False),
         feed_forward_bias=read.flag("mlp_bias", False),
         dropout=Dropout(
-            embeddings=read.number("embedding_dropout", 0.0),
+            embeddings=read.rate("embedding_dropout", 0.0),
             attention=of_attention,
             attention_output=of_attention,
-            activation=read.number("mlp_dropout", 0.0),
+            activation=read.rate("mlp_dropout", 0.0),
         ),
     )
     positions = Rotary(

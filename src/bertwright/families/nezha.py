@@ -76,7 +76,8 @@ NEZHA = Family(
     base_heads=("pooler",),
     pooled=("nsp", "classify", "choice"),
     legacy=LEGACY,
-    buffers=position_buffers("nezha."),
+    # Of transformers 4: the sinusoids, in every layer.
+    buffers={**position_buffers("nezha."), "nezha.encoder.layer.*.attention.self.relative_positions_encoding.positions_encoding": "unread"},
     architecture=architecture,
     config=config,
     sizes=sizes,

@@ -1,9 +1,9 @@
 """Reading a config.json's values with all their mistakes collected, so that they are reported at once; and writing them back."""
 
-import math
+import sys
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from bertwright.architecture import Architecture
 from bertwright.errors import InputError
@@ -41,6 +41,11 @@ def with_defaults(config: Config, **defaults: Any) -> dict[str, Any]:
     return {**config, **{key: value for key, value in defaults.items() if config.get(key) is None}}
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a config.json is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
 class ConfigReader:
     """Takes values by key, each with the default that Hugging Face's config class has for it, and notes what is wrong."""
 
@@ -48,11 +53,13 @@ class ConfigReader:
         self._config = config
         self._problems: dict[str, str] = {}
 
-    def integer(self, key: str, default: int) -> int:
-        """A whole number; null counts as left out."""
+    def integer(self, key: str, default: int, *, least: int | None = None) -> int:
+        """A whole number, no smaller than `least`; null counts as left out."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int):
             return self._wrong(key, f"{key} is {value!r}: it must be a whole number", default)
+        if least is not None and value < least:
+            return self._wrong(key, f"{key} is {value}: it must be at least {least}", default)
         return value
 
     def token(self, key: str, default: int | None) -> int | None:
@@ -75,8 +82,22 @@ class ConfigReader:
     def number(self, key: str, default: float) -> float:
         """A finite number of at least 0; null counts as left out."""
         value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        if not is_number(value) or value < 0:
             return self._wrong(key, f"{key} is {value!r}: it must be a number of at least 0", default)
+        return float(value)
+
+    def positive(self, key: str, default: float) -> float:
+        """A finite number above 0; null counts as left out."""
+        value = self._value(key, default)
+        if not is_number(value) or value <= 0:
+            return self._wrong(key, f"{key} is {value!r}: it must be a number above 0", default)
+        return float(value)
+
+    def rate(self, key: str, default: float) -> float:
+        """A dropout rate; null counts as left out."""
+        value = self._value(key, default)
+        if not is_number(value) or not 0 <= value < 1:
+            return self._wrong(key, f"{key} is {value!r}: it must be a number in [0, 1)", default)
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:

@@ -103,6 +103,7 @@ XLM_ROBERTA = replace(
     name="xlm-roberta",
     model_types=("xlm-roberta",),
     base_class="XLMRobertaModel",
+    released_vocabulary=250_002,
     classes={f"XLM{name}": heads for name, heads in ROBERTA.classes.items()},
     # Hugging Face's XLMRobertaConfig has another vocabulary for a config that leaves it out.
     architecture=lambda config: architecture(with_defaults(config, vocab_size=30522)),

@@ -44,7 +44,7 @@ FEED_FORWARDS["gated-gelu"] = ("gelu_tanh", True)
 
 
 def _stack(read: ConfigReader, side: Literal["encoder", "decoder"], *, feed_forward: str) -> Stack:
-    rate = read.number("dropout_rate", 0.1)
+    rate = read.rate("dropout_rate", 0.1)
     activation, gated = read.choice("feed_forward_proj", feed_forward, choices=FEED_FORWARDS)
     layers = read.integer("num_layers", 6)
     block = Block(
@@ -132,6 +132,8 @@ T5 = Family(
     rows=NAMES,
     heads={"lm": {"lm_head": "heads.lm.decoder"}},
     classes={"T5ForConditionalGeneration": ("lm",), "T5Model": (), "T5EncoderModel": ()},
+    # The original checkpoints have a bias in the first cross-attention too, which their model never used.
+    buffers={"decoder.block.*.layer.*.EncDecAttention.relative_attention_bias.weight": "unread"},
     architecture=architecture,
     config=config,
     sizes=sizes,
