@@ -134,6 +134,17 @@ def test_special_tokens_that_no_file_names_are_the_tokenizers(make: Make) -> Non
     assert (found.eos_token_id, found.bos_token_id) == (0, 0)
 
 
+def test_a_negative_id_says_that_there_is_no_such_token(make: Make) -> None:
+    folder = make("bart", config={"forced_bos_token_id": -1, "eos_token_id": 2}, generation_config={"forced_eos_token_id": -1, "eos_token_id": [-1, 5]})
+    found = load(folder, device="cpu").generation
+    assert (found.forced_bos_token_id, found.forced_eos_token_id, found.eos_token_id) == (None, None, (5,))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": -1, "decoder_start_token_id": [-1]}), encoding="utf-8")
+    found = load(folder, device="cpu").generation
+    assert (found.eos_token_id, found.decoder_start_token_id) == (2, 2)
+    gpt2 = make("gpt2", config={"eos_token_id": -1, "bos_token_id": -1})
+    assert load(gpt2, device="cpu").generation == load(make("gpt2", config={"eos_token_id": None, "bos_token_id": None}), device="cpu").generation
+
+
 def test_every_wrong_value_of_a_checkpoint_is_named(make: Make) -> None:
     folder = make("gpt2", generation_config={"num_beams": "4", "bad_words_ids": [[3]], "typical_p": 1.0, "suppress_tokens": [], "diversity_penalty": 0.5})
     predictor = load(folder, device="cpu")

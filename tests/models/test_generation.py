@@ -264,6 +264,24 @@ def test_what_cannot_be_generated_is_refused() -> None:
         generate(one_stack(ROTARY), ids, settings=Generation(no_repeat_ngram_size=1, max_new_tokens=VOCAB))
 
 
+def test_a_text_without_tokens_is_refused() -> None:
+    for model, settings in itertools.product((one_stack(), one_stack(ROTARY), two_stacks()), (Generation(), SETTINGS["beams"])):
+        with pytest.raises(InputError, match="a text has no tokens: give one or more"):
+            generate(model, torch.empty(1, 0, dtype=torch.long), settings=settings)
+        with pytest.raises(InputError):
+            next(one_by_one(model, torch.empty(1, 0, dtype=torch.long), settings=settings))
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 5])
+def test_nearly_every_token_can_end_a_text(others: int) -> None:
+    model = one_stack()
+    ids, mask = prompts(model, 6, 3)
+    settings = Generation(num_beams=3, num_return_sequences=2, max_new_tokens=5, eos_token_id=tuple(range(others, VOCAB)), early_stopping=True)
+    for text in generate(model, ids, mask, settings=settings):
+        assert [one.ids[-1] >= others for one in text] == [True, True]
+        assert all(token < others for one in text for token in one.ids[:-1])
+
+
 def test_the_encoder_runs_once_and_each_token_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_stacks()
     ids, mask = prompts(model, 6, 3)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bertwright.inference.predictor import Predictor
     from bertwright.inference.results import Candidate, FilledText
 
+Answer = Callable[[list[tuple[str, str]]], None]
+
 AT_ONCE = 64  # texts read before the first is answered: enough to batch by length, few enough to answer a slow pipe soon
 TOP_K = 5  # candidates shown for a mask
 
@@ -52,6 +54,17 @@ def predict(
         json: one JSON object a line on standard output.
     """
     source = _texts(list(texts or []), list(file or []))
+    answer, at_once = _answering(checkpoint, top_k=top_k, mask=mask, seed=seed, options=generation.options(), as_json=json)
+    answered = 0
+    while batch := list(islice(source, at_once)):
+        answer(batch)
+        answered += len(batch)
+    if not answered:
+        raise InputError("there was no text, only blank lines or nothing: give one text a line")
+
+
+def _answering(checkpoint: str, *, top_k: int | None, mask: float | None, seed: int, options: dict[str, Any], as_json: bool) -> tuple[Answer, int]:
+    """What shows a checkpoint's answers to some texts, and how many texts it should get at once. Raises InputError for options that it has no use for."""
     from bertwright.architecture import LM, MLM
     from bertwright.checkpoints.resolve import find_checkpoint
     from bertwright.inference.predictor import load
@@ -59,25 +72,15 @@ def predict(
     resolved = find_checkpoint(checkpoint)
     print(resolved.said, file=sys.stderr)
     predictor = load(resolved.folder)
-    answer: Callable[[list[tuple[str, str]]], None]
-    at_once = AT_ONCE
     if LM in predictor.heads:
         _refuse({"mask": mask}, f"is for masked language models, and {checkpoint} writes text")
-        writer = predictor.writer(seed=seed, top_k=top_k, **generation.options())
-        live = writer.streams and not json and sys.stdout.isatty()
-        at_once = 1 if live else AT_ONCE
-        answer = partial(_write, writer, live=live, as_json=json)
-    elif MLM in predictor.heads:
-        _refuse(generation.options(), f"is for writing text, and {checkpoint} fills masks")
-        answer = partial(_fill_and_show, predictor, top_k=TOP_K if top_k is None else top_k, mask=mask, seed=seed, as_json=json)
-    else:
-        raise CheckpointError(f"{checkpoint} can neither fill masks nor write text: {predictor.ability}")
-    answered = 0
-    while batch := list(islice(source, at_once)):
-        answer(batch)
-        answered += len(batch)
-    if not answered:
-        raise InputError("there was no text, only blank lines or nothing: give one text a line")
+        writer = predictor.writer(seed=seed, top_k=top_k, **options)
+        live = writer.streams and not as_json and sys.stdout.isatty()
+        return partial(_write, writer, live=live, as_json=as_json), 1 if live else AT_ONCE
+    if MLM in predictor.heads:
+        _refuse(options, f"is for writing text, and {checkpoint} fills masks")
+        return partial(_fill_and_show, predictor, top_k=TOP_K if top_k is None else top_k, mask=mask, seed=seed, as_json=as_json), AT_ONCE
+    raise CheckpointError(f"{checkpoint} can neither fill masks nor write text: {predictor.ability}")
 
 
 def _refuse(given: dict[str, Any], why: str) -> None:

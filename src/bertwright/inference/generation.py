@@ -102,6 +102,7 @@ def read_settings(folder: Path, architecture: Architecture, tokenizer: Tokenizer
     config = read_config(folder) if (folder / "config.json").is_file() else {}
     own = folder / "generation_config.json"
     path, said = (own, read_config(own)) if own.is_file() else (folder / "config.json", config)
+    config, said = _without_absent(config), _without_absent(said)
     problems = [
         f"{path}: {key} {value!r} is not supported: take the key out of the file"
         for key, value in said.items()
@@ -124,6 +125,22 @@ def read_settings(folder: Path, architecture: Architecture, tokenizer: Tokenizer
     if problems:
         raise CheckpointError(*problems)
     return settings
+
+
+def _without_absent(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's keys without the negative ids in them, which say that there is no such token."""
+    kept = dict(said)
+    for key in _IDS:
+        value = kept.get(key)
+        if isinstance(value, list) and value:
+            kept[key] = [number for number in value if not _is_absent(number)] or None
+        elif _is_absent(value):
+            kept[key] = None
+    return kept
+
+
+def _is_absent(number: object) -> bool:
+    return isinstance(number, int) and number < 0
 
 
 def with_options(settings: Generation, options: Mapping[str, Any], *, vocab_size: int) -> Generation:

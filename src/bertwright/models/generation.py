@@ -99,8 +99,8 @@ def generate(
     """What comes after each of [texts, length] ids: num_return_sequences for each text, of beams the best first. The model should be in evaluation mode.
 
     attention_mask: 1 on real tokens. Texts that go on are padded on the left, those that an encoder reads on the right. row_seeds: of the draws,
-    one for each text and sequence, in place of those that come from settings.seed. Raises InputError for settings that cannot stand, a text that leaves no
-    room for a new token, and where the rules leave no token to choose; ValueError for a model without a language-modelling head.
+    one for each text and sequence, in place of those that come from settings.seed. Raises InputError for settings that cannot stand, an empty text, one that
+    leaves no room for a new token, and where the rules leave no token to choose; ValueError for a model without a language-modelling head.
     """
     reader, longest = _prepare(model, input_ids, attention_mask, settings)
     rule = score_rule(settings, prompt=reader.history.shape[1], longest=longest)
@@ -139,6 +139,8 @@ def _prepare(model: Model, input_ids: Tensor, attention_mask: Tensor | None, set
     if problems := settings.problems(vocab_size=architecture.vocab_size):
         raise InputError(*problems)
     start = architecture.decoder_start_id if settings.decoder_start_token_id is None else settings.decoder_start_token_id
+    if input_ids.shape[1] == 0:
+        raise InputError("a text has no tokens: give one or more, such as the one that texts begin with")
     prompt = 1 if model.encoder is not None else input_ids.shape[1]
     longest = settings.longest(prompt, architecture.last.max_length)
     if longest < 1:

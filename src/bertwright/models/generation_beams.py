@@ -96,7 +96,7 @@ def _grow(live: _Beams, scores: Tensor, *, length: int, last: bool, prompt: int,
     beams, vocab_size = scores.shape[1:]
     stops = torch.tensor(settings.stop_ids, device=scores.device, dtype=torch.long)
     # So many that as many as there are beams are left when each of them could end in every way.
-    kept = max(2, 1 + len(stops)) * beams
+    kept = min(max(2, 1 + len(stops)), vocab_size) * beams
     best, places = (scores + live.scores[:, :, None]).flatten(1).topk(kept)
     parents, tokens = places // vocab_size, places % vocab_size
     grown = torch.cat([_take(live.history, parents), tokens[..., None]], dim=-1)
