@@ -42,7 +42,7 @@ def config(checkpoint: str, **keys: _Any) -> dict[str, _Any]:
     from bertwright.checkpoints.huggingface import read_config
     from bertwright.families import family_of
 
-    found = _preset(checkpoint, keys) if _is_preset(checkpoint) else {**read_config(_folder(checkpoint)), **keys}
+    found = _preset(checkpoint, keys) if _is_preset(checkpoint) else _changed(read_config(_folder(checkpoint)), keys)
     family_of(found).architecture(found)
     return found
 
@@ -157,11 +157,19 @@ def _model(checkpoint: str | _Mapping[str, _Any], keys: dict[str, _Any], *classe
         if loaded.created:
             print(f"{checkpoint} has no {' and no '.join(loaded.created)} head: made new, with random weights", file=_sys.stderr)
         return loaded.model
-    described = _preset(checkpoint, keys) if isinstance(checkpoint, str) else {**checkpoint, **keys}
+    described = _preset(checkpoint, keys) if isinstance(checkpoint, str) else _changed(checkpoint, keys)
     family = family_of(described)
     made = SavableModel(family.architecture(described), _heads(family, classes))
     made.config = described
     return made.eval()
+
+
+def _changed(described: _Mapping[str, _Any], keys: dict[str, _Any]) -> dict[str, _Any]:
+    """A config with `keys` put in; names of labels go where another number of labels is asked for."""
+    names = described.get("id2label")
+    renamed = "num_labels" in keys and isinstance(names, dict) and len(names) != keys["num_labels"]
+    kept = {key: value for key, value in described.items() if not (renamed and key in ("id2label", "label2id"))}
+    return {**kept, **keys}
 
 
 def _heads(family: "_Family", classes: tuple[str, ...]) -> tuple[_Any, ...]:

@@ -154,6 +154,25 @@ def test_a_checkpoints_config_is_read(tmp_path: Path) -> None:
     assert load("config", str(tmp_path))["n_positions"] == 32
 
 
+LABELS = {"id2label": {"0": "A", "1": "B", "2": "C"}, "label2id": {"A": 0, "B": 1, "C": 2}}
+
+
+def test_a_number_of_labels_goes_before_the_names_of_others(tmp_path: Path) -> None:
+    config = preset("bart-tiny", vocab_size=64) | LABELS
+    save_model(Model(next(family for family in FAMILIES if family.name == "bart").architecture(config)), tmp_path, config=config)
+    for asked, labels in ((5, 5), (3, 3), (None, 3)):
+        keys = {} if asked is None else {"num_labels": asked}
+        described = load("config", str(tmp_path), **keys)
+        assert ("id2label" in described, "label2id" in described) == (labels == 3, labels == 3)
+        for given in (described, str(tmp_path)):
+            more = keys if given == str(tmp_path) else {}
+            assert load("modelForSequenceClassification", given, **more)(torch.tensor([[5, 6, 2]])).logits.shape == (1, labels)
+        assert load("modelForSequenceClassification", config, **keys)(torch.tensor([[5, 6, 2]])).logits.shape == (1, labels)
+    assert "id2label" in config
+    names = {"0": "X", "1": "Y"}
+    assert load("config", str(tmp_path), num_labels=2, id2label=names)["id2label"] == names
+
+
 def test_mistakes_name_the_mend(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean bert-base"):
         load("model", "bert-bass")
