@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -39,6 +40,68 @@ if __name__ == "__main__":
 """
 
 
+MODULES = """
+import os
+import sys
+
+import torch
+from torch import nn
+
+from bertwright.families import preset_architecture
+from bertwright.models import Model
+from bertwright.training.config import PretrainConfig
+from bertwright.training.fit import LabelledRows, fit
+
+
+class Pairs(nn.Module):
+    # Neither the pooler nor the head of pairs is read.
+    def __init__(self):
+        super().__init__()
+        self.body, self.own = Model(preset_architecture("bert-tiny", vocab_size=20), ("pooler", "mlm", "nsp")), nn.Linear(128, 1)
+
+    def forward(self, ids, mask):
+        return self.own(self.body(ids, mask).last_hidden_state[:, 0]).squeeze(-1)
+
+
+class Remembering(nn.Module):
+    # The encoder of a model of two stacks, whose decoder takes no part.
+    def __init__(self):
+        super().__init__()
+        self.body = Model(preset_architecture("t5-tiny", vocab_size=20))
+        self.own = nn.Linear(self.body.architecture.hidden_size, 1)
+        self.own.weight.requires_grad_(False)
+
+    def forward(self, ids, mask):
+        return self.own(self.body.remember(ids, mask).hidden[:, 0]).squeeze(-1)
+
+
+class Running(nn.Module):
+    # Keeps statistics of the rows that it saw.
+    def __init__(self):
+        super().__init__()
+        self.words, self.norm = nn.Embedding(20, 4), nn.BatchNorm1d(4)
+
+    def forward(self, ids, mask):
+        return self.norm((self.words(ids) * mask.unsqueeze(-1)).sum(1)).sum(-1)
+
+
+def loss(model, batch):
+    return ((model(batch.input_ids, batch.mask) - batch.labels) ** 2).sum()
+
+
+if __name__ == "__main__":
+    rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    torch.manual_seed(rank)
+    rows = LabelledRows([[5, 6, 7], [8, 9], [10, 11, 12, 13], [15, 16, 17], [6, 9]], [1.0, 2.0, 3.0, 4.0, 5.0], pad_id=0, loss=loss)
+    config = PretrainConfig(optimizer="adamw", learning_rate=1e-3, batch_size=4, max_steps=3, micro_batch_size=2, bf16=False)
+    for kind in (Pairs, Remembering, Running):
+        torch.manual_seed(rank)
+        model = kind()
+        fit(model, rows, config=config)
+        torch.save(model.state_dict(), f"{sys.argv[1]}/{kind.__name__}-{rank}-of-{processes}.pt")
+"""
+
+
 @pytest.fixture(scope="module")
 def config(tiny_config_json: Callable[..., str]) -> PretrainConfig:
     return PretrainConfig(
@@ -48,16 +111,21 @@ def config(tiny_config_json: Callable[..., str]) -> PretrainConfig:
 
 def torchrun(folder: Path, shards: TokenShards, configs: dict[str, PretrainConfig]) -> subprocess.Popen[str]:
     """Starts two processes that train one config after the other; the run folders are `folder`/name."""
+    runs = {str(folder / name): dataclasses.asdict(config) for name, config in configs.items()}
+    return started(folder, PROGRAM.format(shards=str(shards.folder), runs=runs))
+
+
+def started(folder: Path, text: str) -> subprocess.Popen[str]:
+    """Two processes of a program, which is told the folder that it lies in."""
     folder.mkdir()
     program = folder / "program.py"
-    runs = {str(folder / name): dataclasses.asdict(config) for name, config in configs.items()}
-    program.write_text(PROGRAM.format(shards=str(shards.folder), runs=runs), encoding="utf-8")
+    program.write_text(text, encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1", "--master_port", str(port), str(program)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1", "--master_port", str(port)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([*command, str(program), str(folder)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def rows(run: Path, kind: str) -> list[dict[str, float]]:
@@ -93,6 +161,22 @@ def assert_same(one: Path, two: Path, objective: str, *, steps: int) -> None:
     for name, tensor in weights[0].items():
         # Adam moves even what has a gradient of rounding noise alone, such as the biases of keys, by whole steps.
         torch.testing.assert_close(weights[1][name], tensor, rtol=0.0, atol=2e-3, msg=name)
+
+
+def test_two_processes_fit_modules_of_ones_own_as_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that no loss reaches, ways to call a model other than forward, first weights that differ."""
+    process = started(tmp_path / "two", MODULES)
+    monkeypatch.setattr(sys, "argv", ["program.py", str(tmp_path)])
+    runpy.run_path(str(tmp_path / "two" / "program.py"), run_name="__main__")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    for name in ("Pairs", "Remembering", "Running"):
+        first, second = (torch.load(tmp_path / "two" / f"{name}-{rank}-of-2.pt") for rank in (0, 1))
+        assert all(torch.equal(second[key], tensor) for key, tensor in first.items()), name
+        one = torch.load(tmp_path / f"{name}-0-of-1.pt")
+        for key, tensor in one.items() if name != "Running" else ():  # whose statistics are each process' own rows'
+            # What has a gradient of rounding noise alone moves by whole steps.
+            torch.testing.assert_close(first[key], tensor, rtol=0.0, atol=5e-5 if ".key.bias" not in key else 5e-3, msg=f"{name} {key}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -87,12 +87,36 @@ def test_a_family_without_the_head_is_refused_with_the_mend(tmp_path: Path, shar
         pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(CONFIG, model="gpt2-tiny"))
 
 
-def begun(folder: Path, shards: TokenShards, name: str = "bert", **keys: object) -> str:
+def begun(folder: Path, shards: TokenShards, name: str = "bert", *, pad_id: int = 0, **keys: object) -> str:
     """A checkpoint of a tiny model with 20 places and the shards' vocabulary."""
     torch.manual_seed(0)
-    config = preset(f"{name}-tiny", vocab_size=shards.vocab_size, pad_token_id=0, num_hidden_layers=1, n_layers=1, **keys)
+    config = preset(f"{name}-tiny", vocab_size=shards.vocab_size, pad_token_id=pad_id, num_hidden_layers=1, n_layers=1, **keys)
     save_model(Model(family_of(config).architecture(config), ("mlm",)), folder, config=config)
     return str(folder)
+
+
+class TestAnotherPadding:
+    """A checkpoint whose pad_token_id is not the tokenizer's, which is 0."""
+
+    def test_where_positions_are_counted_by_it_both_ids_and_the_mend_are_named(self, tmp_path: Path, shards: TokenShards) -> None:
+        source = begun(tmp_path / "source", shards, "roberta", pad_id=1)
+        with pytest.raises(InputError, match=rf"{source} has pad_token_id 1 .* {shards.folder} pads with 0: prepare the text again") as refused:
+            pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(CONFIG, init_from=source))
+        assert len(refused.value.problems) == 1
+
+    @pytest.mark.parametrize(("name", "pad_id"), [("bert", 1), ("modernbert", 1), ("roberta", 0)])
+    def test_elsewhere_the_model_takes_the_tokenizers(self, name: str, pad_id: int, tmp_path: Path, shards: TokenShards) -> None:
+        source = begun(tmp_path / "source", shards, name, pad_id=pad_id)
+        result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(CONFIG, init_from=source, max_steps=1))
+        trained = read_architecture(result.checkpoint)
+        assert trained.pad_id == 0
+        assert trained.last.positions == read_architecture(Path(source)).last.positions
+
+    def test_new_weights_take_the_tokenizers_in_any_family(self, tmp_path: Path, shards: TokenShards) -> None:
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(preset("roberta-tiny", vocab_size=shards.vocab_size, pad_token_id=1)))
+        result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(CONFIG, model=str(path), max_steps=1))
+        assert read_architecture(result.checkpoint).pad_id == 0
 
 
 class TestLongerInputs:

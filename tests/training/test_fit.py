@@ -1,6 +1,7 @@
 """A module of one's own in the project's loop."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -39,6 +40,15 @@ class Wrapped(nn.Module):
     def __init__(self, body: Model) -> None:
         super().__init__()
         self.body, self.own = body, nn.Linear(body.architecture.hidden_size, 3)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        found: Tensor = self.own(self.body(ids, mask).last_hidden_state[:, 0])[:, 0].float()
+        return found
+
+
+def a_bert() -> Wrapped:
+    torch.manual_seed(0)
+    return Wrapped(Model(preset_architecture("bert-tiny", vocab_size=20)))
 
 
 def squared(model: nn.Module, batch: LabelledBatch) -> Tensor:
@@ -117,16 +127,70 @@ def test_a_loss_that_is_no_number_changes_nothing() -> None:
 
 
 def test_half_precision_comes_back_as_float32() -> None:
-    class Scored(Wrapped):
-        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-            found: Tensor = self.own(self.body(ids, mask).last_hidden_state[:, 0])[:, 0].float()
-            return found
-
-    model = Scored(Model(preset_architecture("bert-tiny", vocab_size=20)))
+    model = a_bert()
     fit(model, rows(), config=PretrainConfig(optimizer="adamw", batch_size=5, max_steps=2, bf16=True))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     values = model.own.weight.detach()
     assert not torch.equal(values, values.bfloat16().float())
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("frozen", [lambda number, name: name.startswith("body."), lambda number, name: number % 2 == 0], ids=["the body", "every second"])
+def test_half_precision_beside_frozen_parameters_gives_these_back_bit_for_bit(family: Family, frozen: Callable[[int, str], bool]) -> None:
+    torch.manual_seed(0)
+    config = preset(f"{family.name}-tiny", vocab_size=20, pad_token_id=0, tie_word_embeddings=family.name == "bart")
+    model = Wrapped(Model(family.architecture(config), family.complete_heads(next(iter(family.classes.values())))))
+    for number, (name, parameter) in enumerate(model.named_parameters()):
+        parameter.requires_grad_(parameter.requires_grad and not frozen(number, name))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    fit(model, rows(), config=PretrainConfig(optimizer="adamw", learning_rate=1e-2, batch_size=5, max_steps=1, bf16=True))
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == torch.float32
+        if not parameter.requires_grad:
+            assert torch.equal(parameter, before[name]), name
+    assert any(not torch.equal(parameter, before[name]) for name, parameter in model.named_parameters()), "nothing was trained"
+
+
+def test_what_is_saved_of_a_frozen_parameter_is_its_full_precision_and_what_is_read_is_computed_with() -> None:
+    model = a_bert()
+    frozen = model.own.weight.requires_grad_(False)
+    before = frozen.detach().clone()
+    parameters = FlatParameters(model, dtype=torch.bfloat16, optimizer="adamw")
+    assert frozen.dtype == torch.bfloat16
+    state = parameters.state()
+    assert torch.equal(state["own.weight"], before)
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    parameters.load({name: tensor + 1 for name, tensor in state.items()})
+    assert torch.equal(parameters.state()["own.weight"], before + 1)
+    assert torch.equal(frozen, (before + 1).bfloat16())
+    assert torch.equal(model.own.bias, parameters.state()["own.bias"].bfloat16())
+
+
+def test_a_module_without_anything_to_train_is_an_input_error() -> None:
+    model = Sum().eval().requires_grad_(False)
+    with pytest.raises(InputError, match="nothing to train, every parameter has requires_grad False: set it to True"):
+        fit(model, rows(), config=CONFIG)
+    assert not model.training
+
+
+def test_matrices_of_blocks_alone_are_trained_too() -> None:
+    model = a_bert()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith("feed_forward.up.weight"))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    fit(model, rows(), config=PretrainConfig(optimizer="muon", batch_size=5, max_steps=1))
+    assert {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])} == {
+        name for name in before if name.endswith("feed_forward.up.weight")
+    }
+
+
+def test_every_part_comes_back_in_the_mode_that_it_had() -> None:
+    model = a_bert().train()
+    model.body.eval()
+    fit(model, rows(), config=PretrainConfig(optimizer="adamw", batch_size=5, max_steps=1))
+    assert model.training
+    assert model.own.training
+    assert not any(module.training for module in model.body.modules())
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

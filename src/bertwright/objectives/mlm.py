@@ -47,6 +47,7 @@ class MaskedLanguageModel:
     rate: float = 0.15
     heads: tuple[HeadKind, ...] = (MLM,)
     terms: tuple[str, ...] = ("mlm",)
+    segments: int = 0
     simpler: None = None
 
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:

@@ -25,7 +25,7 @@ Losses = Mapping[str, Term]
 
 
 class Objective(Protocol):
-    """What the loop knows: the heads it needs, the samples it reads, how a batch is made and how it is scored."""
+    """What the loop knows: the heads and token types it needs, the samples it reads, how a batch is made and how it is scored."""
 
     @property
     def heads(self) -> tuple[HeadKind, ...]:
@@ -34,6 +34,10 @@ class Objective(Protocol):
     @property
     def terms(self) -> tuple[str, ...]:
         """The names of its loss terms."""
+
+    @property
+    def segments(self) -> int:
+        """The token types that a model must have: 2 for pairs of texts, 0 where it needs none."""
 
     @property
     def simpler(self) -> "Objective | None":

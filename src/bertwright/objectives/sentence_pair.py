@@ -22,6 +22,7 @@ class NextSentence:
     mlm: MaskedLanguageModel
     heads: tuple[HeadKind, ...] = (POOLER, MLM, NSP)
     terms: tuple[str, ...] = ("mlm", "nsp")
+    segments: int = 2
 
     @property
     def simpler(self) -> MaskedLanguageModel:

@@ -4,7 +4,7 @@ import atexit
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +42,17 @@ class Device:
         if self.world_size > 1:
             dist.all_reduce(values, dist.ReduceOp.MAX)
         return values
+
+    @torch.no_grad()
+    def share(self, values: Iterable[Tensor]) -> None:
+        """Gives every process the leading one's values, in place."""
+        if self.world_size == 1:
+            return
+        for tensor in values:
+            whole = tensor.contiguous()
+            dist.broadcast(whole, src=0)
+            if whole is not tensor:
+                tensor.copy_(whole)
 
     def from_leader(self, value: int) -> int:
         """The leading process' value, on every process."""

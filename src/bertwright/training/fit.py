@@ -24,7 +24,6 @@ from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import device_of_this_process
 from bertwright.training.events import Event, Observer
 from bertwright.training.loop import Loop
-from bertwright.training.parameters import FlatParameters
 from bertwright.training.plan import budget_of
 from bertwright.training.signals import Signals
 from bertwright.training.state import TrainState
@@ -53,6 +52,7 @@ class LabelledRows:
 
     heads: tuple[HeadKind, ...] = ()
     terms: tuple[str, ...] = ("loss",)
+    segments: int = 0
     simpler: Objective | None = None
 
     def __init__(self, rows: Sequence[Sequence[int]], labels: Any, *, pad_id: int, loss: Callable[[nn.Module, LabelledBatch], Tensor], seed: int = 0) -> None:
@@ -101,12 +101,12 @@ class LabelledRows:
 
 
 def fit(model: nn.Module, objective: Objective, *, config: PretrainConfig, source: Source | None = None, observers: Sequence[Observer] = ()) -> TrainState:
-    """Trains any module in place, and leaves it in float32 and in the mode that it had.
+    """Trains any module in place, and leaves it in float32 and in the mode that it had. What has `requires_grad` false stays as it is, bit for bit.
 
     objective: what is trained for; source: its samples, which `LabelledRows` holds itself. config: the keys of pre-training; left out are one epoch, 32 rows a
     step, a rate of 5e-5 and float32. Those about a model, shards, objective, evaluation and run folder are not read, and nothing is written. observers: called
     with every training event. After an exception, Ctrl-C too, the module has the weights of the last step. Returns how far it went.
-    Raises InputError for a config that cannot stand, NonFiniteError where the loss is no number.
+    Raises InputError for a config that cannot stand or a module without anything to train, NonFiniteError where the loss is no number.
     """
     if problems := config.problems():
         raise InputError(*problems)
@@ -122,8 +122,8 @@ def fit(model: nn.Module, objective: Objective, *, config: PretrainConfig, sourc
         for observer in watching:
             observer(event)
 
-    was_training = model.training
-    updater = Updater.of(model.to(device.device).train(), objective, resolved, device)
+    modes = {module: module.training for module in model.modules()}
+    updater = Updater.of(model.to(device.device), objective, resolved, device)
     loop = Loop(
         updater=updater,
         stream=Stream(source, seed=config.seed),
@@ -137,10 +137,12 @@ def fit(model: nn.Module, objective: Objective, *, config: PretrainConfig, sourc
         tell=tell,
     )
     try:
+        model.train()
         return loop.run(TrainState())
     finally:
-        _give_back(model, updater.parameters)
-        model.train(was_training)
+        updater.parameters.give_back()
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _resolve(config: PretrainConfig, *, processes: int) -> PretrainConfig:
@@ -155,12 +157,3 @@ def _resolve(config: PretrainConfig, *, processes: int) -> PretrainConfig:
         learning_rate=rate,
         muon_learning_rate=config.muon_learning_rate or rate,
     )
-
-
-@torch.no_grad()
-def _give_back(model: nn.Module, parameters: FlatParameters) -> None:
-    """Every parameter in memory of its own again, with the full precision that it was trained in."""
-    named = dict(model.named_parameters())
-    for place in parameters.places:
-        named[place.name].grad = None
-        named[place.name].data = place.of(parameters.master).clone()

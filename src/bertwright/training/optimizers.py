@@ -63,7 +63,8 @@ class Optimizers:
             flat = torch.nn.Parameter(parameters.master[start:stop])
             flat.grad = parameters.grad[start:stop]
             groups.append({"params": [flat], "weight_decay": weight_decay if rule == "adamw" else 0.0})
-        self.adamw = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=eps, fused=True)
+        # Without a parameter of its own torch refuses it: there may be matrices alone.
+        self.adamw = torch.optim.AdamW(groups or [{"params": []}], lr=learning_rate, betas=betas, eps=eps, fused=True)
         self.muon = Muon(parameters, stacks, weight_decay=weight_decay)
 
     @torch.no_grad()
@@ -79,14 +80,16 @@ class Optimizers:
     def state(self) -> dict[str, Tensor]:
         """Every tensor a resume needs, by a stable name."""
         found = {f"muon.{i}.momentum": tensor for i, tensor in enumerate(self.muon.momentum)}
-        for i, group in enumerate(self.adamw.param_groups):
-            found |= {f"adamw.{i}.{key}": value for key, value in self.adamw.state[group["params"][0]].items()}
+        for i, flat in enumerate(self._flats()):
+            found |= {f"adamw.{i}.{key}": value for key, value in self.adamw.state[flat].items()}
         return found
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Puts back what `state` gave, from any device. Raises KeyError on a missing tensor."""
         for i, momentum in enumerate(self.muon.momentum):
             momentum.copy_(state[f"muon.{i}.momentum"])
-        for i, group in enumerate(self.adamw.param_groups):
-            flat = group["params"][0]
+        for i, flat in enumerate(self._flats()):
             self.adamw.state[flat] = {name: state[f"adamw.{i}.{name}"].to(flat.device, copy=True) for name in ("step", "exp_avg", "exp_avg_sq")}
+
+    def _flats(self) -> list[Tensor]:
+        return [flat for group in self.adamw.param_groups for flat in group["params"]]

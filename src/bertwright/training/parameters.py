@@ -1,11 +1,13 @@
 """A model's parameters as one flat float32 vector that optimizers work on, and its copy in the precision that is computed in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from bertwright.errors import InputError
 
 Rule = Literal["muon", "adamw", "adamw_no_decay"]
 
@@ -45,11 +47,14 @@ class FlatParameters:
 
     Parameters are ordered by rule and shape, so every AdamW rule is one slice and Muon's matrices of one shape are one
     stacked tensor. Embedding tables, the output's own matrix and its bias stay in float32 under any `dtype`: their gradients add up over
-    many tokens, and the bias spans more than half precision resolves.
+    many tokens, and the bias spans more than half precision resolves. Parameters that are not trained (`requires_grad` false) are computed with in the same
+    precisions, and `frozen` keeps them by name in float32; buffers stay as they are. Raises InputError where nothing is trained.
     """
 
     def __init__(self, model: nn.Module, *, dtype: torch.dtype, optimizer: str) -> None:
         named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters() if parameter.requires_grad]
+        if not named:
+            raise InputError("the module has nothing to train, every parameter has requires_grad False: set it to True on those that are to be trained")
         named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], tuple(item[1].shape)))
         self.model, self.dtype = model, dtype
         self.places: list[Place] = []
@@ -66,6 +71,10 @@ class FlatParameters:
         for place, (_, parameter, _) in zip(self.places, named, strict=True):
             place.of(self.master).copy_(parameter.detach())
             self._adopt(place, parameter)
+        idle = {name: parameter for name, parameter in model.named_parameters() if not parameter.requires_grad and parameter.is_floating_point()}
+        self.frozen = {name: parameter.detach().float() for name, parameter in idle.items()}
+        for name, parameter in idle.items():
+            parameter.data = self.frozen[name].to(torch.float32 if self._stays_float32(name) else dtype)
         self.publish()
 
     @staticmethod
@@ -105,6 +114,34 @@ class FlatParameters:
             yield run[0].rule, run[0].shape, run[0].start, run[-1].stop
 
     def state(self) -> dict[str, Tensor]:
-        """The masters by parameter name, as views, and the model's tensors that are not trained."""
-        trained = {place.name: place.of(self.master) for place in self.places}
-        return {**{name: tensor for name, tensor in self.model.state_dict().items() if name not in trained}, **trained}
+        """The masters by parameter name, as views, and the model's tensors that are not trained, all of them in full precision."""
+        whole = {**self.frozen, **{place.name: place.of(self.master) for place in self.places}}
+        return {**{name: tensor for name, tensor in self.model.state_dict().items() if name not in whole}, **whole}
+
+    def shared(self) -> list[Tensor]:
+        """What all processes have alike: the masters, what is frozen, the buffers."""
+        return [self.master, *self.frozen.values(), *self.model.buffers()]
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what `state` gave, in place. Raises KeyError on a missing tensor."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+        self.publish_all()
+
+    @torch.no_grad()
+    def publish_all(self) -> None:
+        """Copies the masters, and what is frozen, into the computed precision."""
+        self.publish()
+        named = dict(self.model.named_parameters())
+        for name, whole in self.frozen.items():
+            named[name].copy_(whole)
+
+    def give_back(self) -> None:
+        """Leaves every parameter in memory of its own again, in float32: as it was trained or, frozen, as it came."""
+        named = dict(self.model.named_parameters())
+        for place in self.places:
+            named[place.name].grad = None
+            named[place.name].data = place.of(self.master).clone()
+        for name, whole in self.frozen.items():
+            named[name].data = whole

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertwright.architecture import MLM, Architecture, HeadKind
+from bertwright.architecture import MLM, Absolute, Architecture
 from bertwright.checkpoints.huggingface import read_architecture, read_config
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.data.samples import Source, Vocabulary
@@ -71,7 +71,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     try:
         begun = find_checkpoint(config.init_from) if config.init_from else None
         model_config, architecture = _model(shards, tokenizer, config, begun)
-        problems += _fits(architecture, shards, tokenizer, config, heads=trained_for.heads if trained_for else ())
+        problems += _fits(architecture, shards, tokenizer, config, trained_for)
         problems += _same_tokenizer(shards, tokenizer, begun, config, too_small=architecture.vocab_size < tokenizer.vocab_size) if begun else []
     except InputError as error:
         problems += error.problems
@@ -105,7 +105,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
 
 
 def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None) -> tuple[dict[str, Any], Architecture]:
-    """The model's config.json and what it describes, with the tokenizer's padding, the run's dropout and its positions."""
+    """The model's config.json and what it describes, with the padding, the run's dropout and its positions."""
     if begun or config.model.endswith(".json"):
         path = begun.folder if begun else Path(config.model)
         described = read_config(path)
@@ -118,11 +118,23 @@ def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, be
     if config.extend_positions:
         found = _extended(found, config.extend_positions)
     # No dropout while a text is seen few times: a config's own rates are for fine-tuning.
-    found = found.with_dropout(config.hidden_dropout_prob or 0.0, attention=config.attention_probs_dropout_prob or 0.0)
+    found = found.with_dropout(_rate(config.hidden_dropout_prob), attention=_rate(config.attention_probs_dropout_prob))
     family = family_of(described)
+    # A table of positions that begins after the pad id's row keeps the id that it was learnt with: another would move every position.
+    pad_id = found.pad_id if begun and _counts_padding(found) else tokenizer.pad_id
     # Through the family's own keys, so that a checkpoint says what was trained: not every family drops out at every place.
-    described = {**described, **family.config(dataclasses.replace(found, pad_id=tokenizer.pad_id))}
+    described = {**described, **family.config(dataclasses.replace(found, pad_id=pad_id))}
     return described, family.architecture(described)
+
+
+def _rate(given: float | None) -> float:
+    """A dropout rate of the run; none where it cannot stand, which the config's own problems say and the model's would repeat."""
+    return given if given is not None and 0 <= given < 1 else 0.0
+
+
+def _counts_padding(architecture: Architecture) -> bool:
+    """Whether places hang on which id is padding."""
+    return any(isinstance(stack.positions, Absolute) and stack.positions.skip_padding for stack in architecture.stacks.values())
 
 
 def _extended(architecture: Architecture, length: int) -> Architecture:
@@ -135,7 +147,7 @@ def _extended(architecture: Architecture, length: int) -> Architecture:
     return with_positions(architecture, length)
 
 
-def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, *, heads: tuple[HeadKind, ...]) -> list[str]:
+def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, trained_for: Objective | None) -> list[str]:
     found = architecture.problems()
     limit = architecture.max_length
     if limit is not None and config.max_seq_length > limit:
@@ -151,11 +163,18 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
         )
         found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
     known = {head.kind for head in architecture.heads}
-    if lacking := [head for head in heads if head not in known]:
+    if lacking := [head for head in (trained_for.heads if trained_for else ()) if head not in known]:
         mend = "take --objective mlm" if MLM in known else f"take a model of {', '.join(MASKED_FAMILIES)}"
         found.append(f"objective {config.objective} needs a {' and a '.join(lacking)} head, which this model family does not have: {mend}")
-    elif config.objective == "mlm+nsp" and architecture.last.segments < 2:
-        found.append(f"objective mlm+nsp needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm")
+    elif trained_for is not None and architecture.last.segments < trained_for.segments:
+        found.append(
+            f"objective {config.objective} needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm"
+        )
+    if _counts_padding(architecture) and architecture.pad_id != tokenizer.pad_id:
+        found.append(
+            f"{config.init_from} has pad_token_id {architecture.pad_id} and counts its positions by it, the tokenizer of {shards.folder} pads with "
+            f"{tokenizer.pad_id}: prepare the text again with a tokenizer whose padding has the id {architecture.pad_id}, or leave --init_from out"
+        )
     if config.start == "neighbours" and not knows_neighbours(architecture):
         found.append("start neighbours needs learned absolute positions in an encoder as wide as its embeddings: take start random, or another model")
     return found

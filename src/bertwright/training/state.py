@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bertwright.architecture import Architecture
 from bertwright.checkpoints.huggingface import empty_model, load_model, save_model
 from bertwright.checkpoints.weights import read_tensors, write_tensors
@@ -75,10 +73,7 @@ def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     """Puts a checkpoint's weights and optimizer back, in place. Raises CheckpointError when it is not one of a training."""
     saved, optimizer = _read_state(folder), read_tensors(folder / "training" / "optimizer.safetensors")
     weights = load_model(folder).model.state_dict()
-    with torch.no_grad():
-        for name, master in updater.parameters.state().items():
-            master.copy_(weights[name])
-    updater.parameters.publish()
+    updater.parameters.load(weights)
     updater.optimizers.load(optimizer)
     updater.scale, updater.good_steps = saved["loss_scale"]
     best = float("inf") if saved["best_loss"] is None else saved["best_loss"]

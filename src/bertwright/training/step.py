@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
@@ -33,7 +32,11 @@ class StepResult:
 
 
 class Updater:
-    """A model in training: its parameters, optimizers and loss scale, and the step that moves them."""
+    """A model in training: its parameters, optimizers and loss scale, and the step that moves them.
+
+    All processes begin with the leading one's tensors. Their gradients are summed once an update, as one vector, so parameters that a loss does not reach are
+    no matter, and a model is called in whatever way the objective likes.
+    """
 
     def __init__(
         self, model: nn.Module, objective: Objective, parameters: FlatParameters, optimizers: Optimizers, device: Device, *, max_grad_norm: float, seed: int
@@ -42,7 +45,9 @@ class Updater:
         self.max_grad_norm, self.seed = max_grad_norm, seed
         self.scale = FIRST_SCALE if device.dtype == torch.float16 else 1.0
         self.good_steps = 0
-        self.model: nn.Module = model if device.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=False)
+        self.model = model
+        device.share(parameters.shared())
+        parameters.publish_all()
 
     @classmethod
     def of(cls, model: nn.Module, objective: Objective, config: PretrainConfig, device: Device) -> "Updater":
@@ -70,14 +75,15 @@ class Updater:
             losses = self.objective.losses(self.model, batch.to(self.device.device))
             parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items()]
             total = torch.stack([part.float() for part in parts]).sum()
-            # DistributedDataParallel takes the mean over processes; the weights are already those of all of them.
-            (total * (self.scale * self.device.world_size)).backward()  # type: ignore[no-untyped-call]
+            (total * self.scale).backward()  # type: ignore[no-untyped-call]
             self.parameters.collect()
             for name, term in losses.items():
                 sums[name] += term.coefficient * term.sum.detach().float()
+        self.device.sum(self.parameters.grad)
         values = self.device.sum(torch.stack(list(sums.values()))).tolist()
         terms = {name: value / max(weights[name], 1.0) for name, value in zip(sums, values, strict=True)}
         grad_norm = self._update(terms, batches, number=number, factor=factor)
+        self.device.share(self.model.buffers())  # running statistics, which each process made of its own rows
         return StepResult(terms, sum(terms.values()), grad_norm, tokens)
 
     def _global(self, batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
