@@ -183,9 +183,9 @@ def _in_their_names(state: dict[str, Tensor], family: Family, heads: tuple[HeadK
 def default_class(model: Model, family: Family, config: Config) -> str:
     """Hugging Face's class for a model: the config's, where it has the model's heads, else the richest whose heads the model has."""
     heads = set(model.head_kinds)
-    for name in config.get("architectures") or ():
-        if name in family.classes and set(family.classes[name]) <= heads <= {*family.classes[name], *family.base_heads}:
-            return str(name)
+    for name in family.declared(config):
+        if set(family.classes[name]) <= heads <= {*family.classes[name], *family.base_heads}:
+            return name
     return family.class_for(model.head_kinds)
 
 

@@ -188,9 +188,8 @@ def _declared_heads(weights: Weights, family: Family, config: Config) -> tuple[H
 
     Raises CheckpointError where they could be of several whose heads read the same tensors in other ways.
     """
-    for name in config.get("architectures") or ():
-        if name in family.classes:
-            return family.classes[name]
+    if declared := family.declared(config):
+        return family.classes[declared[0]]
     architecture = family.architecture(config)
     fitting = {name: heads for name, heads in family.classes.items() if _fits(weights, family, heads, architecture)}
     if not fitting:

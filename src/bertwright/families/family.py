@@ -77,6 +77,11 @@ class Family:
             wanted.add(POOLER)
         return tuple(head for head in self.heads if head in wanted)
 
+    def declared(self, config: Config) -> tuple[str, ...]:
+        """This family's classes that a config.json names as its own."""
+        named = config.get("architectures")
+        return tuple(name for name in named if name in self.classes) if isinstance(named, list) else ()
+
     def class_for(self, heads: tuple[HeadKind, ...]) -> str:
         """The richest Hugging Face class whose heads are all among these."""
         return next(name for name, entry in self.classes.items() if set(entry) <= set(heads))
