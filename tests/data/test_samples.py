@@ -92,7 +92,7 @@ class TestPackedRows:
         samples = rows.take(0, np.arange(rows.size(0)))
         assert samples.sequences is not None
         of_token = np.where(samples.ids > MASK, document_of(split)[samples.ids], -1)
-        positions = Packed(torch.from_numpy(samples.sequences)).positions(torch.from_numpy(samples.ids))
+        positions = Packed(torch.from_numpy(samples.sequences)).positions()
         assert positions is not None
         for row in range(len(samples.ids)):
             in_order = [set(of_token[row][(samples.sequences[row] == number)].tolist()) - {-1} for number in range(samples.sequences[row].max() + 1)]
