@@ -128,3 +128,9 @@ def test_a_cache_keeps_the_rows_it_is_told_to() -> None:
         assert torch.equal(held.content()[1], values[[2, 2, 0, 1]])
     with pytest.raises(ValueError, match="the cache is empty"):
         cache.memory[1].content()
+
+
+def test_a_window_as_wide_as_the_row_costs_no_mask() -> None:
+    query = torch.zeros(1, 1, 5, 4)
+    assert Padded().allowed(Scores(scale=1.0, window=4), query, query) is None
+    assert Padded().allowed(Scores(scale=1.0, window=3), query, query) is not None

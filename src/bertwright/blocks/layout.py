@@ -115,8 +115,9 @@ class Packed(_Rows):
 
 def _reach(scores: Scores, queries: int, keys: int, device: torch.device) -> Tensor | None:
     """True where a layer may look by distance alone, [queries, keys]; None for everywhere."""
-    if (queries == 1 and scores.window is None) or (not scores.causal and scores.window is None):
+    window = None if scores.window is None or scores.window >= keys - 1 else scores.window
+    if window is None and (queries == 1 or not scores.causal):
         return None
     distance = torch.arange(keys, device=device) - torch.arange(keys - queries, keys, device=device)[:, None]
-    near = distance.abs() <= (keys if scores.window is None else scores.window)
+    near = distance.abs() <= (keys if window is None else window)
     return near & (distance <= 0) if scores.causal else near
