@@ -165,7 +165,7 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     known = {head.kind for head in architecture.heads}
     if lacking := [head for head in (trained_for.heads if trained_for else ()) if head not in known]:
         mend = "take --objective mlm" if MLM in known else f"take a model of {', '.join(MASKED_FAMILIES)}"
-        found.append(f"objective {config.objective} needs a {' and a '.join(lacking)} head, which this model family does not have: {mend}")
+        found.append(f"objective {config.objective} needs heads that this model family lacks ({', '.join(lacking)}): {mend}")
     elif trained_for is not None and architecture.last.segments < trained_for.segments:
         found.append(
             f"objective {config.objective} needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm"
