@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from safetensors.torch import load_file, save_file
 from bertwright.architecture import CLASSIFY, MLM, NSP, POOLER, Dropout, HeadKind
 from bertwright.checkpoints.files import write_manifest
 from bertwright.checkpoints.huggingface import load_model, read_architecture, save_model
+from bertwright.checkpoints.matching import match
+from bertwright.checkpoints.weights import open_weights
 from bertwright.errors import CheckpointError, InputError
 from bertwright.families import family_of, preset
 from bertwright.families.bert import BERT
@@ -311,3 +314,16 @@ def test_a_model_is_not_saved_as_a_class_of_other_stacks(tmp_path: Path) -> None
     model = Model(family_of(config).architecture(config))
     with pytest.raises(InputError, match="cannot be saved as T5EncoderModel: it has encoder and decoder, the class encoder"):
         save_model(model, tmp_path, config=config, architecture_class="T5EncoderModel")
+
+
+def test_a_fused_tensor_is_read_once(tmp_path: Path) -> None:
+    config = preset("gpt2-tiny", vocab_size=64)
+    family = family_of(config)
+    save_model(Model(family.architecture(config), ("lm",)), tmp_path, config=config)
+    weights = open_weights(tmp_path)
+    asked: list[str] = []
+    matched = match(replace(weights, read=lambda name: asked.append(name) or weights.read(name)), family, config, heads=None)
+    model = Model(family.architecture(config), ("lm",))
+    found = dict(matched.tensors({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}))
+    assert found.keys() == model.state_dict().keys()
+    assert sorted(asked) == sorted(weights.shapes)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from bertwright.architecture import Architecture, HeadKind, Stack
-from bertwright.blocks.positions import Position
 from bertwright.checkpoints.huggingface import empty_model
 from bertwright.models import Model, Output
 
@@ -127,8 +126,6 @@ def _shapes(architecture: Architecture, heads: tuple[HeadKind, ...], *, run: int
     found: Shapes = {}
     for path, module in model.named_modules():
         module.register_forward_hook(_recorder(found, path), with_kwargs=True)
-        if isinstance(module, Position):
-            _record_embed(found, path, module)
     batch, length, target = BATCH[run], LENGTH[run], TARGET[run]
     ids = torch.full((batch, length), model.architecture.eos_id or 0)  # heads that read the last end token need one in every row
     if len(architecture.stacks) == 1:
@@ -166,22 +163,10 @@ def _shallow(stack: Stack) -> Stack:
 def _recorder(found: Shapes, path: str) -> Callable[..., None]:
     def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
         inputs = [value.shape for value in (*args, kwargs.get("memory")) if isinstance(value, Tensor)]
-        found.setdefault(path, (inputs, _outputs(output)))
+        if output is not None:  # as of positions that add nothing to the embeddings
+            found.setdefault(path, (inputs, _outputs(output)))
 
     return record
-
-
-def _record_embed(found: Shapes, path: str, position: Position) -> None:
-    """Positions are asked for vectors by `embed`, which no hook sees."""
-    embed = position.embed
-
-    def recording(input_ids: Tensor, places: Tensor | None, pad_id: int | None) -> Tensor | None:
-        vectors = embed(input_ids, places, pad_id)
-        if vectors is not None:
-            found[path] = ([input_ids.shape], _outputs(vectors))
-        return vectors
-
-    position.embed = recording  # type: ignore[method-assign]
 
 
 def _outputs(output: object) -> dict[str, torch.Size]:

@@ -45,7 +45,7 @@ class Attention(nn.Module):
         """[batch, length, hidden_size] -> the same shape, or [rows, hidden_size] for these flat places alone.
 
         memory: [batch, keys, hidden_size] in place of `hidden` for keys and values, `layout` is then its own. cache: keys and values of earlier calls, to
-        which this one's are added. seen: gets the probabilities, [batch, heads, length, keys], and the plain operations are taken.
+        which this one's are added. seen: gets the probabilities, [batch, heads, length, keys], which plain operations work out once more, for looking at.
         """
         query, key, value = self._query_key_value(hidden, placement, layer=layer, memory=memory, cache=cache)
         bias = placement.bias(query, key, layer)

@@ -1,5 +1,6 @@
 """Where the tokens of a batch lie, and so who may attend to whom. A layout owns the attention call."""
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
@@ -26,7 +27,7 @@ class Layout(Protocol):
         """The attention after the softmax, [batch, heads, queries, keys]; for looking at, in plain operations."""
 
 
-class _Rows:
+class _Rows(ABC):
     """What layouts share: who may attend to whom is worked out once for each kind of layer, and laid over a bias once for all layers that share it."""
 
     def __init__(self) -> None:
@@ -51,9 +52,9 @@ class _Rows:
     def probabilities(self, query: Tensor, key: Tensor, scores: Scores) -> Tensor:
         return probabilities(query, key, self.allowed(scores, query, key), scores)
 
+    @abstractmethod
     def _among(self, reach: Tensor | None) -> Tensor | None:
         """Who may attend to whom of those within reach, [queries, keys]; None for everywhere."""
-        raise NotImplementedError
 
     def _is_triangle(self, scores: Scores, query: Tensor, key: Tensor) -> bool:
         """Whether each query sees the keys up to its own place and nothing else decides."""

@@ -37,8 +37,12 @@ class Position(nn.Module):
         return None
 
     def given(self, position_ids: Tensor) -> Tensor:
-        """The places that Hugging Face's `position_ids` mean."""
+        """The places, [batch, length], that Hugging Face's `position_ids` of that shape mean."""
         return position_ids
+
+    def forward(self, input_ids: Tensor, places: Tensor | None, pad_id: int | None) -> Tensor | None:
+        """As `embed`, and seen by hooks."""
+        return self.embed(input_ids, places, pad_id)
 
     def embed(self, input_ids: Tensor, places: Tensor | None, pad_id: int | None) -> Tensor | None:
         """What is added to the embeddings of [batch, length] ids, [.., length, embedding_size]; places None: as `places` has them."""

@@ -54,8 +54,8 @@ class Stored:
         whole = (ours[0] * self.parts, *ours[1:]) if ours else ours
         return whole[::-1] if self.transposed else whole
 
-    def read(self, weights: Weights) -> Tensor:
-        tensor = weights.read(self.theirs)
+    def of(self, tensor: Tensor) -> Tensor:
+        """Ours, out of the tensor that the file holds."""
         turned = tensor.t() if self.transposed else tensor
         if self.parts == 1:
             return turned.contiguous()
@@ -133,15 +133,21 @@ class Matched:
 
     def tensors(self, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, Tensor]]:
         """Our names and tensors, each read when it is its turn."""
+        held, whole = "", torch.empty(0)
         for name, stored in self.placed(shapes).items():
-            yield name, stored.read(self.weights)
+            if stored.theirs != held:  # the parts of a fused tensor follow each other: it is read once
+                held, whole = stored.theirs, self.weights.read(stored.theirs)
+            yield name, stored.of(whole)
 
     def _written(self, name: str) -> str:
         claim = self.rules.of_ours(name)
         return name if claim is None else claim.theirs
 
     def _equal(self, copy: str, kept: str) -> bool:
-        return kept not in self.ours or torch.equal(self.ours[copy].read(self.weights), self.ours[kept].read(self.weights))
+        return kept not in self.ours or torch.equal(self._read(copy), self._read(kept))
+
+    def _read(self, name: str) -> Tensor:
+        return self.ours[name].of(self.weights.read(self.ours[name].theirs))
 
     def _unequal_copies(self, shapes: Mapping[str, Shape]) -> Iterator[str]:
         for name, stored in self.ours.items():

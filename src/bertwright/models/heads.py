@@ -53,6 +53,10 @@ class LanguageModelling(Transformed):
             idle = untied and head.idle_bias
             self.bias = nn.Parameter(torch.zeros(architecture.vocab_size), requires_grad=not idle) if head.bias else None
 
+    def _scored(self, hidden: Tensor) -> Tensor:
+        """What the decoder reads: [..., hidden_size] -> [..., embedding_size]."""
+        return self.transform(hidden) if self.scale == 1 else self.transform(hidden) * self.scale
+
     def _output(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         """The matrix [vocab_size, embedding_size] and the bias [vocab_size] that score."""
         if self.decoder is None:
@@ -62,7 +66,7 @@ class LanguageModelling(Transformed):
 
     def forward(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """[..., hidden_size] and the token embeddings [vocab_size, embedding_size] -> logits [..., vocab_size]."""
-        scored = self.transform(hidden) if self.scale == 1 else self.transform(hidden) * self.scale
+        scored = self._scored(hidden)
         matrix, bias = self._output(tokens)
         logits = F.linear(scored, matrix.to(scored.dtype))
         # Added apart: log frequencies of rare words are too large for half precision to move by small steps.
@@ -71,8 +75,7 @@ class LanguageModelling(Transformed):
     def loss(self, hidden: Tensor, tokens: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy summed over [scored] labels from [scored, hidden_size], without holding the logits."""
         matrix, bias = self._output(tokens)
-        scored = self.transform(hidden) if self.scale == 1 else self.transform(hidden) * self.scale
-        return linear_cross_entropy(scored, matrix, torch.zeros(len(matrix), device=hidden.device) if bias is None else bias, labels)
+        return linear_cross_entropy(self._scored(hidden), matrix, torch.zeros(len(matrix), device=hidden.device) if bias is None else bias, labels)
 
 
 class Labelling(Transformed):

@@ -74,7 +74,7 @@ class TransformerStack(nn.Module):
         Absent type ids are all 0; absent places are each row's own, from 0.
         """
         total = tokens if self.data.embedding_scale == 1 else tokens * self.data.embedding_scale
-        placed = self.positions.embed(input_ids, places, self.pad_id)
+        placed = self.positions(input_ids, places, self.pad_id)
         total = total if placed is None else total + placed
         if self.segments is not None:
             total = total + (self.segments.weight[0] if token_type_ids is None else self.segments(token_type_ids))

@@ -15,8 +15,12 @@ WORTH = 0.1
 def worth_unpadding(attention_mask: Tensor) -> bool:
     """Whether a [batch, length] mask hides so much at the rows' ends that packing wins: one row at least is saved."""
     rows, length = attention_mask.shape
-    padding = rows * length - int(attention_mask.sum())
-    return rows > 1 and padding >= max(WORTH * rows * length, length) and bool((attention_mask[:, 1:] <= attention_mask[:, :-1]).all())
+    if rows == 1:
+        return False
+    in_front = (attention_mask[:, 1:] <= attention_mask[:, :-1]).all()
+    # One transfer: on a GPU each waits for all work before it.
+    tokens, ordered = torch.stack([attention_mask.sum(), in_front]).tolist()
+    return bool(ordered) and rows * length - tokens >= max(WORTH * rows * length, length)
 
 
 @dataclass(frozen=True)

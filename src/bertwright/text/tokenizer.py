@@ -59,7 +59,7 @@ class Tokenizer:
         """
         tokenizer = cls(*read_tokenizer(Path(path)))
         if tokenizer.origin.segmenter is not None:
-            tokenizer._running  # noqa: B018 - here, rather than amid the work, is where a missing library should show
+            tokenizer.encode_ids([])  # here, rather than amid the work, is where a missing library should show
         return tokenizer
 
     def save(self, folder: Path, *, max_length: int | None = None) -> None:
