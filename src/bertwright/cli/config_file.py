@@ -10,7 +10,7 @@ from cyclopts import App, ArgumentCollection, CycloptsError
 from cyclopts.config import Dict
 
 from bertwright.errors import InputError
-from bertwright.training.config import BUDGETS
+from bertwright.training.settings import BUDGETS
 
 
 def take_config_option(tokens: list[str]) -> tuple[list[str], Path | None]:

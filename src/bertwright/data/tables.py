@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bertwright.data.cleaning import Tally, clean, decode, without_surrogates
+from bertwright.data.places import Place
 from bertwright.data.readers import lines, open_bytes, text_chunks
 from bertwright.data.sources import CSV, DATASET, HUB_NAME, JSON, JSON_LINES, PARQUET, TSV, Source
 from bertwright.errors import InputError
@@ -36,17 +37,6 @@ def row_texts(source: Source, tally: Tally, *, column: str, errors: str) -> Iter
             yield text
         else:
             tally.blank_rows += 1
-
-
-class Place(NamedTuple):
-    """Where a row stands, spelt out only when an error names it."""
-
-    name: str
-    unit: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.name}, {self.unit} {self.number}"
 
 
 Rows = Iterator[tuple[Place, Any]]

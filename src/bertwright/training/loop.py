@@ -11,10 +11,10 @@ from bertwright.data.batch import Batch
 from bertwright.data.stream import Ahead, Stream
 from bertwright.errors import Interrupted
 from bertwright.objectives import Objective
-from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Observer
 from bertwright.training.schedule import Budget, Progress, learning_rate_factor
+from bertwright.training.settings import TrainingConfig
 from bertwright.training.signals import Signals
 from bertwright.training.state import TrainState
 from bertwright.training.step import StepResult, Updater
@@ -25,7 +25,7 @@ AHEAD = 4
 SAVE_AT_LEAST = 900.0
 
 
-def updates(stream: Stream, objective: Objective, config: PretrainConfig, device: Device, *, first: int) -> Iterator[list[Batch]]:
+def updates(stream: Stream, objective: Objective, config: TrainingConfig, device: Device, *, first: int) -> Iterator[list[Batch]]:
     """This process' micro-batches of each update, from sample `first` of the run on, without end."""
     total, micro = config.batch_size or 1, config.micro_batch_size or 1
     share = total // device.world_size
@@ -57,7 +57,7 @@ class Loop:
 
     updater: Updater
     stream: Stream
-    config: PretrainConfig
+    config: TrainingConfig
     budget: Budget
     device: Device
     signals: Signals

@@ -21,12 +21,13 @@ from bertwright.models.positions import interpolated
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
-from bertwright.training.config import FREE_ON_RESUME, OF_THE_HARDWARE, PretrainConfig, PretrainResult
+from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
 from bertwright.training.logs import FileLog
 from bertwright.training.loop import Loop
 from bertwright.training.plan import Plan, make_plan
+from bertwright.training.settings import FREE_ON_RESUME, OF_THE_HARDWARE
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint, read_data
 from bertwright.training.step import Updater

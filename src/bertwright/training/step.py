@@ -12,10 +12,10 @@ from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.errors import NonFiniteError
 from bertwright.objectives import Objective
-from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
+from bertwright.training.settings import TrainingConfig
 
 # Dynamic loss scaling for float16 (Micikevicius et al. 2018, section 3.2), with PyTorch's GradScaler's constants.
 FIRST_SCALE, GROWTH_INTERVAL, LEAST_SCALE = 2.0**16, 2000, 1.0
@@ -50,7 +50,7 @@ class Updater:
         parameters.publish_all()
 
     @classmethod
-    def of(cls, model: nn.Module, objective: Objective, config: PretrainConfig, device: Device) -> "Updater":
+    def of(cls, model: nn.Module, objective: Objective, config: TrainingConfig, device: Device) -> "Updater":
         """With the parameters and optimizers that a config asks for; its rates are given."""
         parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer)
         optimizers = Optimizers(
