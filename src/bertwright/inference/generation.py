@@ -12,8 +12,8 @@ import torch
 
 from bertwright.architecture import Architecture
 from bertwright.checkpoints.huggingface import read_config
+from bertwright.data.batching import batches
 from bertwright.errors import CheckpointError, InputError
-from bertwright.inference.batching import batches
 from bertwright.inference.rendering import quote
 from bertwright.models import Model
 from bertwright.models.generation import Continuation, generate, one_by_one

@@ -13,8 +13,8 @@ import torch
 from bertwright.architecture import LM, MLM, HeadKind
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.resolve import resolve_checkpoint
+from bertwright.data.batching import batches
 from bertwright.errors import CheckpointError, InputError
-from bertwright.inference.batching import batches
 from bertwright.inference.generation import GeneratedText, Writer, read_settings, with_options
 from bertwright.inference.rendering import Span, fill_gaps, quote
 from bertwright.inference.results import Candidate, Encoded, FilledText

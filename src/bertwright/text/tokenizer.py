@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,14 @@ class Encoding:
     tokens: list[str]
     special_mask: list[int]
     offsets: list[tuple[int, int]]
+
+
+class Framed(NamedTuple):
+    """A text, or a pair, as ids with its special tokens. type_ids: 0 for the first, 1 for the second, None of a single text; truncated: it was longer."""
+
+    ids: list[int]
+    type_ids: list[int] | None
+    truncated: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +98,24 @@ class Tokenizer:
             encoding = self._truncated(text, pair, max_length=max_length)
         tokens = [self.vocab[index] for index in encoding.ids]  # the encoding's own have the space before a mask in them
         return Encoding(encoding.ids, encoding.type_ids, tokens, encoding.special_tokens_mask, encoding.offsets)
+
+    def frame(self, texts: Sequence[str | tuple[str, str]], *, max_length: int | None = None) -> list[Framed]:
+        """Many texts, or pairs, with their special tokens, spread over the CPU's cores; each at most `max_length` tokens, as `encode` cuts them.
+
+        Raises InputError when `max_length` has no room for the special tokens.
+        """
+        try:
+            encodings = self._running.encode_batch_fast(list(texts))
+        except TypeError:  # what the library makes of a lone surrogate
+            texts = [without_surrogates(text) if isinstance(text, str) else (without_surrogates(text[0]), without_surrogates(text[1])) for text in texts]
+            encodings = self._running.encode_batch_fast(list(texts))
+        framed = []
+        for text, encoding in zip(texts, encodings, strict=True):
+            first, second = (text, None) if isinstance(text, str) else text
+            cut = max_length is not None and len(encoding) > max_length
+            found = self._truncated(first, second, max_length=max_length) if cut and max_length is not None else encoding
+            framed.append(Framed(found.ids, None if second is None else found.type_ids, cut))
+        return framed
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
         """The text of ids; an unknown token stays "[UNK]" unless special tokens are skipped."""

@@ -1,7 +1,7 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,27 +9,28 @@ from typing import Any
 import torch
 import yaml
 
-from bertwright.checkpoints.files import verify, write_text_atomic
-from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture
+from bertwright.checkpoints.files import write_text_atomic
+from bertwright.checkpoints.huggingface import empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
-from bertwright.errors import CheckpointError, InputError
+from bertwright.errors import InputError
 from bertwright.evaluation.pretraining import chance, evaluate, held_out_text
 from bertwright.models import Model
 from bertwright.models.positions import interpolated
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
+from bertwright.training.card import model_card
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
 from bertwright.training.logs import FileLog
 from bertwright.training.loop import Loop
 from bertwright.training.plan import Plan, make_plan
-from bertwright.training.settings import FREE_ON_RESUME, OF_THE_HARDWARE
+from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
-from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint, read_data
+from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
 
 
@@ -67,7 +68,8 @@ def _open(shards: str | Path, config: PretrainConfig) -> TokenShards:
 def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> PretrainResult:
     config, notes = plan.config, list[str]()
     with caught_signals() as signals, _watched(run, device, observers, tensorboard=config.tensorboard) as tell:
-        checkpoint = _agreed_resume_point(plan, run, device, notes)
+        identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=config.model)
+        checkpoint = agreed_resume_point(identity, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
         updater = Updater.of(model, plan.objective, config, device)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
@@ -129,7 +131,13 @@ def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict
 def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:
     """What writes a checkpoint, on the process that leads, while the others wait."""
     config = plan.config
-    writer = CheckpointWriter(model, updater, Tokenizer.load(plan.shards.tokenizer_folder), config, plan.model_config, plan.data())
+    tokenizer, family = Tokenizer.load(plan.shards.tokenizer_folder), plan.model_config.get("model_type", "")
+
+    def card(name: str, state: TrainState) -> str:
+        told: dict[str, Any] = {"data": plan.data(), "progress": state.progress, "metrics": state.metrics}
+        return model_card(plan.architecture, config, family=family, name=name, **told)
+
+    writer = CheckpointWriter(model, updater, tokenizer, plan.model_config, plan.data(), card)
 
     def save(state: TrainState, best: bool) -> None:
         if device.leads:
@@ -172,51 +180,6 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         counts[: plan.shards.vocab_size] = torch.from_numpy(plan.shards.train.token_counts.copy())
         start_at_frequencies(model, counts)
     return model.train()
-
-
-def _agreed_resume_point(plan: Plan, run: RunFolder, device: Device, notes: list[str]) -> Path | None:
-    """What the leading process finds: it alone holds the run's lock, and the hashes need reading only once."""
-    checkpoint = _resume_point(plan, run, notes) if device.leads else None
-    step = device.from_leader(-1 if checkpoint is None else int(checkpoint.name.removeprefix("step-")))
-    return None if step < 0 else run.checkpoint(step)
-
-
-def _resume_point(plan: Plan, run: RunFolder, notes: list[str]) -> Path | None:
-    """The checkpoint to go on from, checked against the config of this run."""
-    wanted = plan.config.resume_from_checkpoint
-    if wanted == "never":
-        if run.checkpoints():
-            raise InputError(f"{run.path} holds a run already and resume_from_checkpoint is never: take another --out, or remove it")
-        return None
-    if wanted == "auto":
-        checkpoint, warnings = run.resume_point()
-        notes += warnings
-        if checkpoint is None and warnings:
-            raise CheckpointError(*warnings, f"{run.path} has no checkpoint left to go on from: remove it, or take another --out")
-    else:
-        checkpoint = Path(wanted)
-        if checkpoint.resolve().parent != (run.path / "checkpoints").resolve():
-            raise InputError(f"resume_from_checkpoint {wanted} is no checkpoint of {run.path}: give one, or begin a new run with its weights by --init_from")
-        verify(checkpoint, hashes=True)
-    if checkpoint is not None:
-        notes += _check_unchanged(plan, run, checkpoint)
-    return checkpoint
-
-
-def _check_unchanged(plan: Plan, run: RunFolder, checkpoint: Path) -> list[str]:
-    """One line for each key that follows the hardware and changed with it. Raises InputError that names every other one, the text and the model."""
-    before: dict[str, Any] = read_data(checkpoint)
-    with suppress(FileNotFoundError):  # without it, the text is all that can be compared
-        before |= yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
-    now = {**plan.config.as_dict(), **plan.data()}
-    changed = {key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]}
-    moved = {key for key in changed if key in OF_THE_HARDWARE and not getattr(plan.given, key)}
-    problems = [f"{key} was {before[key]} and is now {now[key]}" for key in now if key in changed - moved]
-    if read_architecture(checkpoint) != plan.architecture:
-        problems.append(f"model {plan.config.model} is no longer what {checkpoint.name} holds")
-    if problems:
-        raise InputError(*(f"{run.path} is a run of another config: {problem}: set it back, or take another --out" for problem in problems))
-    return [f"{key} was {before[key]} and is now {now[key]}, as this hardware has it: the bits will differ" for key in sorted(moved)]
 
 
 def _eval_names(found: dict[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from bertwright.errors import CheckpointError
 from bertwright.families import Config, family_of
 from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
-from bertwright.training.card import model_card
-from bertwright.training.config import PretrainConfig
 from bertwright.training.schedule import Progress
 from bertwright.training.step import Updater
 
@@ -35,14 +34,19 @@ class TrainState:
 
 @dataclass(frozen=True)
 class CheckpointWriter:
-    """Writes a run's checkpoints. `kept`: the model's config.json, whose keys stay; `data`: what identifies the text."""
+    """Writes a run's checkpoints.
+
+    kept: the model's config.json, whose keys stay; data: what identifies the text; card: the model card's text, from Hugging Face's class and the state;
+    beside: writes what else belongs in the folder.
+    """
 
     model: Model
     updater: Updater
     tokenizer: Tokenizer
-    config: PretrainConfig
     kept: Config
     data: dict[str, Any]
+    card: Callable[[str, TrainState], str]
+    beside: Callable[[Path], None] = lambda folder: None
 
     def write(self, folder: Path, state: TrainState) -> None:
         """Fills a folder: a complete Hugging Face checkpoint in float32 with its card, and beside it what a resume needs."""
@@ -52,9 +56,8 @@ class CheckpointWriter:
         whole.load_state_dict(self.updater.parameters.state(), assign=True)
         save_model(whole, folder, config=self.kept, architecture_class=name)
         _for_model(self.tokenizer, self.model.architecture).save(folder, max_length=self.model.architecture.max_length)
-        told: dict[str, Any] = {"data": self.data, "progress": state.progress, "metrics": state.metrics}
-        card = model_card(whole.architecture, self.config, family=self.kept.get("model_type", family.name), name=name, **told)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "README.md").write_text(self.card(name, state), encoding="utf-8")
+        self.beside(folder)
         training = folder / "training"
         training.mkdir()
         write_tensors(training / "optimizer.safetensors", self.updater.optimizers.state())
