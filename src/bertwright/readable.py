@@ -1,10 +1,11 @@
-"""Frozen data as a person reads it."""
+"""Frozen data, and texts, as a person reads them."""
 
 import dataclasses
 from typing import Any
 
 WIDTH = 120
 STEP = "  "
+SHOWN = 60  # characters of a text that an error repeats
 
 
 def readable(value: Any) -> str:
@@ -46,3 +47,8 @@ def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str] | None:
 
 def _told(value: Any) -> list["dataclasses.Field[Any]"]:
     return [field for field in dataclasses.fields(value) if field.default is dataclasses.MISSING or getattr(value, field.name) != field.default]
+
+
+def quote(text: str) -> str:
+    """A text as an error repeats it: in quotes, its beginning where it is long."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")

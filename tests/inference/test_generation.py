@@ -12,13 +12,14 @@ import torch
 from tokenizers import models, pre_tokenizers, trainers
 
 from bertwright.architecture import LM
+from bertwright.checkpoints.generation import read_settings
 from bertwright.checkpoints.huggingface import read_architecture, save_model
 from bertwright.errors import CheckpointError, InputError
-from bertwright.inference import generation as module
-from bertwright.inference.generation import read_settings, settled
 from bertwright.inference.predictor import Predictor, load
 from bertwright.models import Model
 from bertwright.models.generation_settings import Generation
+from bertwright.tasks import writer as module
+from bertwright.tasks.writer import settled
 from bertwright.text.tokenizer import Tokenizer
 
 LINES = [

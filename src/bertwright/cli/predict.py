@@ -15,9 +15,9 @@ from bertwright.cli.writing import GenerationFlags, show, stream
 from bertwright.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
-    from bertwright.inference.generation import Writer
     from bertwright.inference.predictor import Predictor
     from bertwright.inference.results import Candidate, FilledText
+    from bertwright.tasks.writer import Writer
 
 Answer = Callable[[list[tuple[str, str]]], None]
 

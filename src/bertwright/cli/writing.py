@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from bertwright.inference.generation import GeneratedText, Writer
+    from bertwright.tasks.writer import GeneratedText, Writer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,16 +11,18 @@ from typing import Any
 import torch
 
 from bertwright.architecture import LM, MLM, HeadKind
+from bertwright.checkpoints.generation import read_settings
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.resolve import resolve_checkpoint
 from bertwright.data.batching import batches
 from bertwright.errors import CheckpointError, InputError
-from bertwright.inference.generation import GeneratedText, Writer, read_settings, with_options
-from bertwright.inference.rendering import Span, fill_gaps, quote
+from bertwright.inference.rendering import Span, fill_gaps
 from bertwright.inference.results import Candidate, Encoded, FilledText
 from bertwright.models import Model
-from bertwright.models.generation_settings import Generation
+from bertwright.models.generation_settings import Generation, with_options
 from bertwright.models.stack import Watch
+from bertwright.readable import quote
+from bertwright.tasks.writer import GeneratedText, Writer
 from bertwright.text.tokenizer import Encoding, Tokenizer
 
 BATCH_TOKENS = 8192  # padded tokens a pass: keeps the logits of the masked positions and the activations small on a laptop

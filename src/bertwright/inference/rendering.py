@@ -5,7 +5,6 @@ from collections.abc import Sequence
 Span = tuple[int, int]
 
 CJK_START = 0x2E80  # first code point of the CJK blocks: scripts from here on put no spaces between words
-SHOWN = 60  # characters of a text that an error repeats
 
 
 def fill_gaps(text: str, spans: Sequence[Span], words: Sequence[str], *, starts_word: Sequence[bool]) -> str:
@@ -30,8 +29,3 @@ def fill_gaps(text: str, spans: Sequence[Span], words: Sequence[str], *, starts_
 
 def _spaced(character: str) -> bool:
     return character.isalnum() and ord(character) < CJK_START
-
-
-def quote(text: str) -> str:
-    """A text as an error repeats it: in quotes, its beginning where it is long."""
-    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")

@@ -1,10 +1,13 @@
 """How text is generated: settings under Hugging Face's names."""
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeGuard
+from typing import Any, Literal, TypeGuard
+
+from bertwright.errors import InputError
 
 NEW_TOKENS = 50  # where nobody says how many: a sentence or two
 
@@ -87,6 +90,9 @@ class Generation:
         ]
 
 
+KEYS = tuple(field.name for field in dataclasses.fields(Generation))
+_OF_SAMPLING = ("temperature", "top_k", "top_p")
+_OF_BEAMS = ("length_penalty", "early_stopping")
 _AT_LEAST = {
     "max_new_tokens": 1,
     "max_length": 1,
@@ -102,6 +108,34 @@ _MAY_BE_NONE = ("max_new_tokens", "max_length", "min_new_tokens")
 _ABOVE_ZERO = ("temperature", "repetition_penalty")
 _ID_LISTS = ("eos_token_id", "forced_eos_token_id")
 _SINGLE_IDS = ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id")
+
+
+def with_options(settings: Generation, options: Mapping[str, Any], *, vocab_size: int) -> Generation:
+    """The settings with what a caller asks for in their place; None asks for nothing.
+
+    Raises InputError naming every option that is unknown, cannot stand or would change nothing.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    problems = [_unknown(name) for name in given if name not in KEYS]
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in KEYS}
+    # An option in one way of counting overrules the checkpoint's in the other.
+    for option, other in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        if option in values:
+            values.setdefault(other, None)
+    settings = dataclasses.replace(settings, **values)
+    if not settings.do_sample:
+        problems += [f"{name} changes the draws, and nothing is drawn: give do_sample too" for name in _OF_SAMPLING if name in values]
+    if settings.num_beams == 1:
+        problems += [f"{name} orders beams, and there is one: give num_beams 2 or more" for name in _OF_BEAMS if name in values]
+    problems += settings.problems(vocab_size=vocab_size)
+    if problems:
+        raise InputError(*problems)
+    return settings
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, KEYS, n=1)
+    return f"{name} is not an option: " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(KEYS)}")
 
 
 def ids_of(value: Ids | None) -> tuple[int, ...]:

@@ -1,58 +1,22 @@
-"""Text from a language model: what a checkpoint says about generation, texts in, texts out, whole or piece by piece."""
+"""Text from a language model: texts in, texts out, whole or piece by piece."""
 
-import dataclasses
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from bertwright.architecture import Architecture
-from bertwright.checkpoints.huggingface import read_config
 from bertwright.data.batching import batches
-from bertwright.errors import CheckpointError, InputError
-from bertwright.inference.rendering import quote
+from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.models.generation import Continuation, generate, one_by_one
 from bertwright.models.generation_scores import seeds
 from bertwright.models.generation_settings import Generation
+from bertwright.readable import quote
 from bertwright.text.tokenizer import Tokenizer
 
 BATCH_TOKENS = 8192  # padded tokens, old and new, of all beams at once: keeps keys, values and logits small on a laptop
 UNFINISHED = "\ufffd"  # what a character is decoded to of which only the first bytes are there
-
-KEYS = tuple(field.name for field in dataclasses.fields(Generation))
-_IDS = tuple(name for name in KEYS if name.endswith("_token_id"))
-_OF_SAMPLING = ("temperature", "top_k", "top_p")
-_OF_BEAMS = ("length_penalty", "early_stopping")
-# What transformers also knows, and the values that change nothing.
-_FOREIGN: Mapping[str, tuple[Any, ...]] = {
-    "assistant_early_exit": (),
-    "bad_words_ids": (),
-    "begin_suppress_tokens": (),
-    "constraints": (),
-    "diversity_penalty": (0,),
-    "encoder_no_repeat_ngram_size": (0,),
-    "encoder_repetition_penalty": (1,),
-    "epsilon_cutoff": (0,),
-    "eta_cutoff": (0,),
-    "exponential_decay_length_penalty": (),
-    "force_words_ids": (),
-    "forced_decoder_ids": (),
-    "guidance_scale": (1,),
-    "min_p": (0,),
-    "num_beam_groups": (1,),
-    "penalty_alpha": (0,),
-    "sequence_bias": (),
-    "stop_strings": (),
-    "suppress_tokens": (),
-    "top_h": (),
-    "typical_p": (1,),
-    "watermarking_config": (),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,84 +55,6 @@ class GeneratedText:
                 {"text": one.text, "tokens": list(one.tokens)} | ({} if one.score is None else {"score": round(one.score, 6)}) for one in self.sequences
             ],
         }
-
-
-def read_settings(folder: Path, architecture: Architecture, tokenizer: Tokenizer) -> Generation:
-    """What a checkpoint says about generation: in generation_config.json, else in config.json, as transformers reads them.
-
-    Special tokens that neither names are the architecture's, then the tokenizer's. Raises CheckpointError naming each value that cannot stand, and each
-    key that is not supported and would change the text.
-    """
-    config = read_config(folder) if (folder / "config.json").is_file() else {}
-    own = folder / "generation_config.json"
-    path, said = (own, read_config(own)) if own.is_file() else (folder / "config.json", config)
-    config, said = _without_absent(config), _without_absent(said)
-    problems = [
-        f"{path}: {key} {value!r} is not supported: take the key out of the file"
-        for key, value in said.items()
-        if key in _FOREIGN and value not in (None, [], *_FOREIGN[key])
-    ]
-    values: dict[str, Any] = {
-        key: tuple(said[key]) if isinstance(said[key], list) else said[key] for key in KEYS if said.get(key) is not None and key != "seed"
-    }
-    ids = {"eos_token_id": architecture.eos_id, "decoder_start_token_id": architecture.decoder_start_id}
-    for key in _IDS:
-        if key not in values and (value := config.get(key, ids.get(key))) is not None:
-            values[key] = tuple(value) if isinstance(value, list) else value
-    for key, role in (("eos_token_id", "eos"), ("bos_token_id", "bos")):
-        if key not in values and tokenizer.has(role):
-            values[key] = tokenizer.eos_id if role == "eos" else tokenizer.bos_id
-    if "decoder_start_token_id" not in values and "bos_token_id" in values:
-        values["decoder_start_token_id"] = values["bos_token_id"]
-    settings = Generation(**values)
-    problems += [f"{path}: {line}" for line in settings.problems(vocab_size=architecture.vocab_size)]
-    if problems:
-        raise CheckpointError(*problems)
-    return settings
-
-
-def _without_absent(said: Mapping[str, Any]) -> dict[str, Any]:
-    """A file's keys without the negative ids in them, which say that there is no such token."""
-    kept = dict(said)
-    for key in _IDS:
-        value = kept.get(key)
-        if isinstance(value, list) and value:
-            kept[key] = [number for number in value if not _is_absent(number)] or None
-        elif _is_absent(value):
-            kept[key] = None
-    return kept
-
-
-def _is_absent(number: object) -> bool:
-    return isinstance(number, int) and number < 0
-
-
-def with_options(settings: Generation, options: Mapping[str, Any], *, vocab_size: int) -> Generation:
-    """The settings with what a caller asks for in their place; None asks for nothing.
-
-    Raises InputError naming every option that is unknown, cannot stand or would change nothing.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    problems = [_unknown(name) for name in given if name not in KEYS]
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in KEYS}
-    # An option in one way of counting overrules the checkpoint's in the other.
-    for option, other in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
-        if option in values:
-            values.setdefault(other, None)
-    settings = dataclasses.replace(settings, **values)
-    if not settings.do_sample:
-        problems += [f"{name} changes the draws, and nothing is drawn: give do_sample too" for name in _OF_SAMPLING if name in values]
-    if settings.num_beams == 1:
-        problems += [f"{name} orders beams, and there is one: give num_beams 2 or more" for name in _OF_BEAMS if name in values]
-    problems += settings.problems(vocab_size=vocab_size)
-    if problems:
-        raise InputError(*problems)
-    return settings
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, KEYS, n=1)
-    return f"{name} is not an option: " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(KEYS)}")
 
 
 class Writer:
