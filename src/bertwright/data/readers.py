@@ -45,9 +45,10 @@ def byte_chunks(source: Source, tally: Tally) -> Iterator[bytes]:
             yield chunk
 
 
-def text_chunks(source: Source, tally: Tally, *, errors: str) -> Iterator[str]:
+def text_chunks(source: Source, tally: Tally, *, errors: str, cleaned: bool = True) -> Iterator[str]:
     """The source as clean text with \\n line ends (from \\r\\n and \\r too), without a byte order mark.
 
+    cleaned: without control and invisible characters; where places in the text are counted, they must stay.
     errors: "strict" raises InputError with the file and the byte offset of invalid UTF-8; "replace" and "skip" count it.
     """
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
@@ -59,8 +60,8 @@ def text_chunks(source: Source, tally: Tally, *, errors: str) -> Iterator[str]:
         offset, rest = offset + whole, data[whole:]
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
-        text = clean(newlines.decode(text, final=not chunk), tally)
-        yield text
+        text = newlines.decode(text, final=not chunk)
+        yield clean(text, tally) if cleaned else text
 
 
 def lines(chunks: Iterable[str], tally: Tally, *, longest: int = LONGEST_LINE) -> Iterator[str]:

@@ -66,6 +66,20 @@ def find_sources(inputs: Sequence[str], *, spool: Path) -> Sources:
     return Sources(tuple(found.values()), passed_over)
 
 
+def find_source(text: str) -> Source:
+    """The one file, saved data set or data set on the hub that a name stands for. Raises InputError where there is none, and for a folder of files."""
+    path = Path(text)
+    if path.is_dir():
+        if any((path / marker).is_file() for marker in DATASET_MARKERS):
+            return Source(text, path, DATASET)
+        raise InputError(f"{text}: is a folder: name the file in it")
+    if path.exists():
+        return _file(path)
+    if (hub := HUB_NAME.fullmatch(text)) and (text.startswith("hub:") or not _format_of(path)[0]):
+        return Source(text, Path(hub["name"]), DATASET)
+    raise InputError(f"{text}: no such file or folder")
+
+
 def _expand(text: str, spool: Path) -> tuple[list[Source], int]:
     path = Path(text)
     if text == "-":
