@@ -48,10 +48,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """The items of some examples. truncated: examples that lost their end."""
+    """The items of some examples. truncated: examples that lost their end; said: one line for each other thing done to them that a user should know."""
 
     items: Sequence[Item]
     truncated: int = 0
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

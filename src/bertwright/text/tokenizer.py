@@ -15,6 +15,7 @@ from bertwright.text.backends import Kind
 from bertwright.text.description import Description, additional_special_tokens, describe, pieces, special_ids
 from bertwright.text.files import read_tokenizer
 from bertwright.text.origin import Loaded, Origin
+from bertwright.text.pieces import Pieces, Template, cut, template_of
 from bertwright.text.segmentation import with_jieba
 from bertwright.text.special import ALL_ROLES, SpecialTokens
 from bertwright.text.surrogates import without_surrogates
@@ -116,6 +117,14 @@ class Tokenizer:
             found = self._truncated(first, second, max_length=max_length) if cut and max_length is not None else encoding
             framed.append(Framed(found.ids, None if second is None else found.type_ids, cut))
         return framed
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Many texts without special tokens, with the characters of each token, spread over the CPU's cores."""
+        return cut(self._running, texts)
+
+    def template(self, *, pair: bool) -> Template:
+        """What is laid around one text, or around a pair. Raises InputError for a tokenizer that has no piece for the letter a."""
+        return template_of(self._running, pair=pair)
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
         """The text of ids; an unknown token stays "[UNK]" unless special tokens are skipped."""
