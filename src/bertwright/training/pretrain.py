@@ -1,15 +1,12 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from bertwright.checkpoints.files import write_text_atomic
 from bertwright.checkpoints.huggingface import empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
@@ -25,13 +22,13 @@ from bertwright.training.card import model_card
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
-from bertwright.training.logs import FileLog
 from bertwright.training.loop import Loop
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
+from bertwright.training.watching import begin, watched
 
 
 def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
@@ -67,7 +64,7 @@ def _open(shards: str | Path, config: PretrainConfig) -> TokenShards:
 
 def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> PretrainResult:
     config, notes = plan.config, list[str]()
-    with caught_signals() as signals, _watched(run, device, observers, tensorboard=config.tensorboard) as tell:
+    with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
         identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=config.model)
         checkpoint = agreed_resume_point(identity, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
@@ -86,31 +83,12 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             tell=tell,
         )
         if device.leads:
-            _begin(plan, run, state, checkpoint, notes, tell)
+            begin(run, config.as_dict(), state, plan.budget, checkpoint, notes, tell)
         device.wait()
         if state.progress.fraction(plan.budget) < 1:
             state = loop.run(state)
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))
-
-
-@contextmanager
-def _watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, tensorboard: bool) -> Iterator[Observer]:
-    """One observer that tells all others and the run's own files; silent on processes that do not lead."""
-    if not device.leads:
-        yield lambda event: None
-        return
-    log = FileLog(run, tensorboard=tensorboard)
-    watchers: list[Observer] = [*observers, log]
-
-    def tell(event: Event) -> None:
-        for watcher in watchers:
-            watcher(event)
-
-    try:
-        yield tell
-    finally:
-        log.close()
 
 
 def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict[str, float]]:
@@ -147,17 +125,6 @@ def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model:
         device.wait()
 
     return save
-
-
-def _begin(plan: Plan, run: RunFolder, state: TrainState, checkpoint: Path | None, notes: list[str], tell: Observer) -> None:
-    if checkpoint is None or not (run.path / "config.yaml").exists():
-        write_text_atomic(run.path / "config.yaml", yaml.safe_dump(plan.config.as_dict(), sort_keys=False, allow_unicode=True))
-    run.cut_metrics(state.progress.step)
-    if checkpoint is not None:
-        finished = state.progress.fraction(plan.budget) >= 1
-        notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
-    for note in filter(None, notes):
-        tell(Event("note", state.progress.step, {"text": note}))
 
 
 def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:

@@ -1,0 +1,48 @@
+"""How a run begins, and who is told what happens in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from bertwright.checkpoints.files import write_text_atomic
+from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.training.devices import Device
+from bertwright.training.events import Event, Observer
+from bertwright.training.logs import FileLog
+from bertwright.training.schedule import Budget
+from bertwright.training.state import TrainState
+
+
+@contextmanager
+def watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, tensorboard: bool) -> Iterator[Observer]:
+    """One observer that tells all others and the run's own files; silent on processes that do not lead."""
+    if not device.leads:
+        yield lambda event: None
+        return
+    log = FileLog(run, tensorboard=tensorboard)
+    watchers: list[Observer] = [*observers, log]
+
+    def tell(event: Event) -> None:
+        for watcher in watchers:
+            watcher(event)
+
+    try:
+        yield tell
+    finally:
+        log.close()
+
+
+def begin(
+    run: RunFolder, config: Mapping[str, object], state: TrainState, budget: Budget, checkpoint: Path | None, notes: list[str], tell: Observer
+) -> None:
+    """Writes config.yaml where the run is new, cuts metrics.jsonl back to the step gone on from, and says what is to be noted."""
+    if checkpoint is None or not (run.path / "config.yaml").exists():
+        write_text_atomic(run.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    run.cut_metrics(state.progress.step)
+    if checkpoint is not None:
+        finished = state.progress.fraction(budget) >= 1
+        notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
+    for note in filter(None, notes):
+        tell(Event("note", state.progress.step, {"text": note}))
