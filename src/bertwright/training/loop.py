@@ -51,9 +51,18 @@ class Rhythm:
         return int(before.fraction(budget) * self.times) != int(after.fraction(budget) * self.times)
 
 
+def loss_of(metrics: dict[str, float]) -> float:
+    """The usual judge of an evaluation: its loss."""
+    return metrics["eval_loss"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """Everything a run needs to go from a state to its budget's end. `evaluate` and `save` are the run's own."""
+    """Everything a run needs to go from a state to its budget's end, or to where evaluations no longer get better.
+
+    evaluate, save: the run's own; there is nothing to be judged in an empty evaluation. judge: what makes one evaluation better than another, lower is better.
+    patience: evaluations without a better one after which training ends; None: never.
+    """
 
     updater: Updater
     stream: Stream
@@ -65,16 +74,22 @@ class Loop:
     evaluate: Callable[[], dict[str, float]]
     save: Callable[[TrainState, bool], None]
     tell: Observer
+    judge: Callable[[dict[str, float]], float] = loss_of
+    patience: int | None = None
+
+    def finished(self, state: TrainState) -> bool:
+        """Whether nothing is left to do: the budget is used up, or patience is."""
+        return state.progress.fraction(self.budget) >= 1 or self._stale(state)
 
     def run(self, state: TrainState) -> TrainState:
-        """Trains to the end of the budget; the last state is saved. Raises Interrupted, saved, after a signal; NonFiniteError, nothing changed."""
+        """Trains until it is finished; the last state is saved. Raises Interrupted, saved, after a signal; NonFiniteError, nothing changed."""
         config, rhythm = self.config, Rhythm(self.config.eval_steps, self.evaluations)
         saving, logging = Rhythm(config.save_steps, self.evaluations), Rhythm(config.logging_steps, 0)
         started, saved_at = time.monotonic() - state.progress.seconds, time.monotonic()
         batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
         last, evaluated = False, -1
         try:
-            while not self._done(state):
+            while not self.finished(state):
                 before, began = state.progress, time.monotonic()
                 factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps, kind=config.lr_scheduler_type)
                 result = self.updater.step(next(batches), number=before.step, factor=factor)
@@ -86,6 +101,7 @@ class Loop:
                 best = False
                 if last or rhythm.due(before, progress, self.budget, self.stream):
                     (state, best), evaluated = self._evaluated(state), progress.step
+                    last = last or self._stale(state)
                 if last or best or stop or unsaved > SAVE_AT_LEAST or saving.due(before, progress, self.budget, self.stream):
                     self.save(state, best)
                     saved_at = time.monotonic()
@@ -100,8 +116,8 @@ class Loop:
             self.save(state, best)
         return state
 
-    def _done(self, state: TrainState) -> bool:
-        return state.progress.fraction(self.budget) >= 1
+    def _stale(self, state: TrainState) -> bool:
+        return self.patience is not None and state.evaluations_since_best >= self.patience
 
     def _agree(self, *values: float) -> list[float]:
         """The largest of each value over all processes, so that all of them decide alike."""
@@ -126,10 +142,14 @@ class Loop:
         self.tell(Event("train", progress.step, values))
 
     def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
-        metrics = self.evaluate()
+        with self.updater.averaged():
+            metrics = self.evaluate()
         if not metrics:
             return state, False
         self.tell(Event("evaluate", state.progress.step, dict(metrics)))
-        (loss,) = self._agree(metrics["eval_loss"])
-        best = loss < state.best_loss
-        return dataclasses.replace(state, metrics=metrics, best_loss=loss if best else state.best_loss), best
+        (value,) = self._agree(self.judge(metrics))
+        state, best = state.judged(metrics, value)
+        if self._stale(state):
+            since = f"none of {self.patience} evaluations was better than that of step {state.best_step}" if state.best_step else "no evaluation gave a number"
+            self.tell(Event("note", state.progress.step, {"text": f"stopped early after step {state.progress.step}: {since}"}))
+        return state, best

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from bertwright.training.parameters import FlatParameters
+from bertwright.training.parameters import FlatParameters, Span
 
 # Quintic Newton-Schulz coefficients and the momentum of Jordan et al. 2024 (Muon); the scale 0.2 * sqrt(larger side)
 # gives its updates the size of AdamW's (Liu et al. 2025, arXiv 2502.16982, section 2.2).
@@ -32,37 +32,37 @@ def orthogonalise(matrices: Tensor, *, dtype: torch.dtype) -> Tensor:
 class Muon:
     """Momentum, orthogonalised (Jordan et al. 2024), over stacks of matrices of one shape."""
 
-    def __init__(self, parameters: FlatParameters, spans: list[tuple[torch.Size, int, int]], *, weight_decay: float) -> None:
+    def __init__(self, parameters: FlatParameters, spans: list[Span], *, weight_decay: float) -> None:
         self.master, self.grad, self.weight_decay = parameters.master, parameters.grad, weight_decay
         self.spans = spans
         # Half precision is enough for a direction, but only where the hardware is fast at it and the run is not to be exact.
         self.dtype = torch.bfloat16 if parameters.dtype == torch.bfloat16 else torch.float32
-        self.momentum = [torch.zeros_like(self.master[start:stop]) for _, start, stop in spans]
+        self.momentum = [torch.zeros_like(self.master[span.start : span.stop]) for span in spans]
 
     def step(self, learning_rate: float) -> None:
-        for (shape, start, stop), momentum in zip(self.spans, self.momentum, strict=True):
-            weights, grad = self.master[start:stop], self.grad[start:stop]
+        for (_, shape, start, stop, factor), momentum in zip(self.spans, self.momentum, strict=True):
+            weights, grad, rate = self.master[start:stop], self.grad[start:stop], learning_rate * factor
             momentum.lerp_(grad, 1 - MOMENTUM)
             update = orthogonalise(torch.lerp(grad, momentum, MOMENTUM).view(-1, *shape), dtype=self.dtype)
-            weights.mul_(1 - learning_rate * self.weight_decay)
-            weights.view(-1, *shape).add_(update, alpha=-learning_rate * SCALE * max(shape) ** 0.5)
+            weights.mul_(1 - rate * self.weight_decay)
+            weights.view(-1, *shape).add_(update, alpha=-rate * SCALE * max(shape) ** 0.5)
 
 
 class Optimizers:
-    """What updates a FlatParameters: one AdamW for each decay rule, one Muon for the matrices. `step` takes the schedule's factor."""
+    """What updates a FlatParameters: one AdamW for each decay rule and factor, one Muon for the matrices. `step` takes the schedule's factor."""
 
     def __init__(
         self, parameters: FlatParameters, *, learning_rate: float, muon_learning_rate: float, weight_decay: float, betas: tuple[float, float], eps: float
     ) -> None:
         self.parameters, self.learning_rate, self.muon_learning_rate = parameters, learning_rate, muon_learning_rate
         groups, stacks = [], []
-        for rule, shape, start, stop in parameters.spans():
-            if rule == "muon":
-                stacks.append((shape, start, stop))
+        for span in parameters.spans():
+            if span.rule == "muon":
+                stacks.append(span)
                 continue
-            flat = torch.nn.Parameter(parameters.master[start:stop])
-            flat.grad = parameters.grad[start:stop]
-            groups.append({"params": [flat], "weight_decay": weight_decay if rule == "adamw" else 0.0})
+            flat = torch.nn.Parameter(parameters.master[span.start : span.stop])
+            flat.grad = parameters.grad[span.start : span.stop]
+            groups.append({"params": [flat], "weight_decay": weight_decay if span.rule == "adamw" else 0.0, "factor": span.factor})
         # Without a parameter of its own torch refuses it: there may be matrices alone.
         self.adamw = torch.optim.AdamW(groups or [{"params": []}], lr=learning_rate, betas=betas, eps=eps, fused=True)
         self.muon = Muon(parameters, stacks, weight_decay=weight_decay)
@@ -71,7 +71,7 @@ class Optimizers:
     def step(self, factor: float) -> None:
         """Updates the masters from their gradients, empties these, publishes the new weights. `factor` scales both learning rates."""
         for group in self.adamw.param_groups:
-            group["lr"] = self.learning_rate * factor
+            group["lr"] = self.learning_rate * factor * group.get("factor", 1.0)
         self.adamw.step()
         self.muon.step(self.muon_learning_rate * factor)
         self.parameters.grad.zero_()

@@ -1,8 +1,9 @@
 """A model's parameters as one flat float32 vector that optimizers work on, and its copy in the precision that is computed in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import groupby
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,13 @@ Rule = Literal["muon", "adamw", "adamw_no_decay"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where one parameter lies in the flat vector."""
+    """Where one parameter lies in the flat vector; `factor`: of its learning rate."""
 
     name: str
     shape: torch.Size
     start: int
     rule: Rule
+    factor: float = 1.0
 
     @property
     def stop(self) -> int:
@@ -28,6 +30,16 @@ class Place:
     def of(self, flat: Tensor) -> Tensor:
         """This parameter's part of a flat vector, in its own shape."""
         return flat[self.start : self.stop].view(self.shape)
+
+
+class Span(NamedTuple):
+    """Parameters that lie together and that one optimizer call takes; `shape`: of each of them, which matters to Muon alone."""
+
+    rule: Rule
+    shape: torch.Size
+    start: int
+    stop: int
+    factor: float
 
 
 def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
@@ -45,22 +57,23 @@ def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
 class FlatParameters:
     """Takes over the parameters of a model, or of a module that has one inside: float32 masters, gradients and the copies in `dtype` lie in one vector each.
 
-    Parameters are ordered by rule and shape, so every AdamW rule is one slice and Muon's matrices of one shape are one
-    stacked tensor. Embedding tables, the output's own matrix and its bias stay in float32 under any `dtype`: their gradients add up over
-    many tokens, and the bias spans more than half precision resolves. Parameters that are not trained (`requires_grad` false) are computed with in the same
-    precisions, and `frozen` keeps them by name in float32; buffers stay as they are. Raises InputError where nothing is trained.
+    Parameters are ordered by rule, factor of the learning rate (`factor_of` their name; 1 without) and shape, so every AdamW rule is one slice and Muon's
+    matrices of one shape are one stacked tensor, for each factor. Embedding tables, the output's own matrix and its bias stay in float32 under any `dtype`:
+    their gradients add up over many tokens, and the bias spans more than half precision resolves. Parameters that are not trained (`requires_grad` false) are
+    computed with in the same precisions, and `frozen` keeps them by name in float32; buffers stay as they are. Raises InputError where nothing is trained.
     """
 
-    def __init__(self, model: nn.Module, *, dtype: torch.dtype, optimizer: str) -> None:
+    def __init__(self, model: nn.Module, *, dtype: torch.dtype, optimizer: str, factor_of: Callable[[str], float] | None = None) -> None:
         named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters() if parameter.requires_grad]
+        factors = {name: 1.0 if factor_of is None else factor_of(name) for name, _, _ in named}
         if not named:
             raise InputError("the module has nothing to train, every parameter has requires_grad False: set it to True on those that are to be trained")
-        named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], tuple(item[1].shape)))
+        named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], factors[item[0]], tuple(item[1].shape)))
         self.model, self.dtype = model, dtype
         self.places: list[Place] = []
         start = 0
         for name, parameter, rule in named:
-            self.places.append(Place(name, parameter.shape, start, rule))
+            self.places.append(Place(name, parameter.shape, start, rule, factors[name]))
             start += parameter.numel()
         self.direct = start if dtype == torch.float32 else sum(place.shape.numel() for place in self.places if self._stays_float32(place.name))
         device = named[0][1].device
@@ -102,16 +115,12 @@ class FlatParameters:
             self.grad[self.direct :] += self.compute_grad
             self.compute_grad.zero_()
 
-    def spans(self) -> Iterator[tuple[Rule, torch.Size, int, int]]:
-        """Runs of parameters that one optimizer call takes: (rule, shape of each, start, stop). Shapes matter to Muon alone."""
-        run: list[Place] = []
-        for place in self.places:
-            if run and not (place.rule == run[0].rule and (place.rule != "muon" or place.shape == run[0].shape)):
-                yield run[0].rule, run[0].shape, run[0].start, run[-1].stop
-                run = []
-            run.append(place)
-        if run:
-            yield run[0].rule, run[0].shape, run[0].start, run[-1].stop
+    def spans(self) -> Iterator[Span]:
+        """Runs of parameters that one optimizer call takes."""
+        alike = groupby(self.places, lambda place: (place.rule, place.factor, place.shape if place.rule == "muon" else None))
+        for _, run in alike:
+            first, *rest = run
+            yield Span(first.rule, first.shape, first.start, (rest or [first])[-1].stop, first.factor)
 
     def state(self) -> dict[str, Tensor]:
         """The masters by parameter name, as views, and the model's tensors that are not trained, all of them in full precision."""

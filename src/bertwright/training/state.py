@@ -17,19 +17,39 @@ from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.schedule import Progress
 from bertwright.training.step import Updater
 
+MASTERS = "masters.safetensors"  # the weights that are trained on, where model.safetensors has their average
+
 
 @dataclass(frozen=True)
 class TrainState:
-    """Progress, the lowest held-out loss so far, and the last evaluation."""
+    """Progress, the best evaluation so far, and the last one.
+
+    best: what the run's judge said of it, lower is better; best_step: when it was (0: there was none); evaluations_since_best: how many came after it.
+    """
 
     progress: Progress = field(default_factory=Progress)
-    best_loss: float = float("inf")
+    best: float = float("inf")
+    best_step: int = 0
+    evaluations_since_best: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+
+    def judged(self, metrics: dict[str, float], value: float) -> tuple["TrainState", bool]:
+        """The state after an evaluation of which the judge said `value`, and whether it is the best so far."""
+        if value < self.best:
+            return dataclasses.replace(self, metrics=metrics, best=value, best_step=self.progress.step, evaluations_since_best=0), True
+        return dataclasses.replace(self, metrics=metrics, evaluations_since_best=self.evaluations_since_best + 1), False
 
     def to_json(self, updater: Updater) -> dict[str, Any]:
         """With the loss scale, which is not the state's own."""
-        best = None if self.best_loss == float("inf") else self.best_loss
-        return {"progress": dataclasses.asdict(self.progress), "best_loss": best, "metrics": self.metrics, "loss_scale": [updater.scale, updater.good_steps]}
+        best = None if self.best == float("inf") else self.best
+        return {**dataclasses.asdict(self), "best": best, "loss_scale": [updater.scale, updater.good_steps]}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> "TrainState":
+        """What `to_json` gave; also before it knew of more than the lowest loss."""
+        best = saved.get("best", saved.get("best_loss"))
+        since = {name: saved.get(name, 0) for name in ("best_step", "evaluations_since_best")}
+        return cls(Progress(**saved["progress"]), best=float("inf") if best is None else best, metrics=saved["metrics"], **since)
 
 
 @dataclass(frozen=True)
@@ -53,14 +73,17 @@ class CheckpointWriter:
         family = family_of(self.kept)
         name = family.class_for(self.model.head_kinds)
         whole = empty_model(self.model.architecture, self.model.head_kinds)
-        whole.load_state_dict(self.updater.parameters.state(), assign=True)
-        save_model(whole, folder, config=self.kept, architecture_class=name)
+        with self.updater.averaged():
+            whole.load_state_dict(self.updater.parameters.state(), assign=True)
+            save_model(whole, folder, config=self.kept, architecture_class=name)
         _for_model(self.tokenizer, self.model.architecture).save(folder, max_length=self.model.architecture.max_length)
         (folder / "README.md").write_text(self.card(name, state), encoding="utf-8")
         self.beside(folder)
         training = folder / "training"
         training.mkdir()
         write_tensors(training / "optimizer.safetensors", self.updater.optimizers.state())
+        if self.updater.average is not None:  # model.safetensors has the average
+            write_tensors(training / MASTERS, self.updater.average.masters())
         (training / "state.json").write_text(json.dumps({**state.to_json(self.updater), "data": self.data}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -77,10 +100,11 @@ def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     saved, optimizer = _read_state(folder), read_tensors(folder / "training" / "optimizer.safetensors")
     weights = load_model(folder).model.state_dict()
     updater.parameters.load(weights)
+    if updater.average is not None:
+        updater.average.load(read_tensors(folder / "training" / MASTERS))
     updater.optimizers.load(optimizer)
     updater.scale, updater.good_steps = saved["loss_scale"]
-    best = float("inf") if saved["best_loss"] is None else saved["best_loss"]
-    return TrainState(Progress(**saved["progress"]), best, saved["metrics"])
+    return TrainState.from_json(saved)
 
 
 def read_data(folder: Path) -> dict[str, Any]:

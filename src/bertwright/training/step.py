@@ -1,17 +1,21 @@
 """One update: micro-batches, their gradients over global weights, the check that they are finite, clipping, the optimizers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.errors import NonFiniteError
 from bertwright.objectives import Objective
+from bertwright.training.adversarial import Adversary, token_table
+from bertwright.training.averaging import Average
 from bertwright.training.devices import Device
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
@@ -35,24 +39,50 @@ class Updater:
     """A model in training: its parameters, optimizers and loss scale, and the step that moves them.
 
     All processes begin with the leading one's tensors. Their gradients are summed once an update, as one vector, so parameters that a loss does not reach are
-    no matter, and a model is called in whatever way the objective likes.
+    no matter, and a model is called in whatever way the objective likes. adversary: also trains on token embeddings that it moves; average: keeps a moving
+    average of the weights.
     """
 
     def __init__(
-        self, model: nn.Module, objective: Objective, parameters: FlatParameters, optimizers: Optimizers, device: Device, *, max_grad_norm: float, seed: int
+        self,
+        model: nn.Module,
+        objective: Objective,
+        parameters: FlatParameters,
+        optimizers: Optimizers,
+        device: Device,
+        *,
+        max_grad_norm: float,
+        seed: int,
+        adversary: Adversary | None = None,
+        average: Average | None = None,
     ) -> None:
         self.objective, self.parameters, self.optimizers, self.device = objective, parameters, optimizers, device
+        self.adversary, self.average = adversary, average
+        self.table = None if adversary is None else token_table(model)
         self.max_grad_norm, self.seed = max_grad_norm, seed
         self.scale = FIRST_SCALE if device.dtype == torch.float16 else 1.0
         self.good_steps = 0
         self.model = model
-        device.share(parameters.shared())
+        device.share([*parameters.shared(), *([] if average is None else [average.average])])
         parameters.publish_all()
 
     @classmethod
-    def of(cls, model: nn.Module, objective: Objective, config: TrainingConfig, device: Device) -> "Updater":
-        """With the parameters and optimizers that a config asks for; its rates are given."""
-        parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer)
+    def of(
+        cls,
+        model: nn.Module,
+        objective: Objective,
+        config: TrainingConfig,
+        device: Device,
+        *,
+        factor_of: Callable[[str], float] | None = None,
+        adversary: Adversary | None = None,
+        average: float | None = None,
+    ) -> "Updater":
+        """With the parameters and optimizers that a config asks for; its rates are given.
+
+        factor_of: of a parameter's learning rate, by its name; average: decay of the moving average, None or 0 for none.
+        """
+        parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer, factor_of=factor_of)
         optimizers = Optimizers(
             parameters,
             learning_rate=config.learning_rate or 0.0,
@@ -61,7 +91,17 @@ class Updater:
             betas=(config.adam_beta1, config.adam_beta2),
             eps=config.adam_epsilon,
         )
-        return cls(model, objective, parameters, optimizers, device, max_grad_norm=config.max_grad_norm, seed=config.seed)
+        return cls(
+            model,
+            objective,
+            parameters,
+            optimizers,
+            device,
+            max_grad_norm=config.max_grad_norm,
+            seed=config.seed,
+            adversary=adversary,
+            average=Average(parameters, decay=average) if average else None,
+        )
 
     def step(self, batches: Sequence[Batch], *, number: int, factor: float) -> StepResult:
         """Trains on this process' micro-batches of one update; `number` counts updates, `factor` scales the learning rates.
@@ -70,21 +110,39 @@ class Updater:
         """
         weights, tokens = self._global(batches)
         torch.manual_seed(int(draws.draw(draws.key_of(self.seed, number), self.device.rank, draws.DROPOUT)[0] >> np.uint64(1)))
-        sums = {name: torch.zeros((), device=self.device.device) for name in weights}
-        for batch in batches:
-            losses = self.objective.losses(self.model, batch.to(self.device.device))
-            parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items()]
-            total = torch.stack([part.float() for part in parts]).sum()
-            (total * self.scale).backward()  # type: ignore[no-untyped-call]
-            self.parameters.collect()
-            for name, term in losses.items():
-                sums[name] += term.coefficient * term.sum.detach().float()
+        sums = self._pass(batches, weights)
+        if self.adversary is not None and self.table is not None:
+            self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
         self.device.sum(self.parameters.grad)
         values = self.device.sum(torch.stack(list(sums.values()))).tolist()
         terms = {name: value / max(weights[name], 1.0) for name, value in zip(sums, values, strict=True)}
         grad_norm = self._update(terms, batches, number=number, factor=factor)
         self.device.share(self.model.buffers())  # running statistics, which each process made of its own rows
+        if self.average is not None:
+            self.average.update(number)
         return StepResult(terms, sum(terms.values()), grad_norm, tokens)
+
+    def _pass(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None = None) -> dict[str, Tensor]:
+        """All micro-batches forward and backward: adds to the gradients (of `only` these parameters); the sum of each term times its coefficient."""
+        sums = {name: torch.zeros((), device=self.device.device) for name in weights}
+        for batch in batches:
+            losses = self.objective.losses(self.model, batch.to(self.device.device))
+            parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items()]
+            total = torch.stack([part.float() for part in parts]).sum()
+            (total * self.scale).backward(inputs=only)  # type: ignore[no-untyped-call]
+            self.parameters.collect()
+            for name, term in losses.items():
+                sums[name] += term.coefficient * term.sum.detach().float()
+        return sums
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model as it is to be measured and saved, for as long as the context lasts: with the moving average where there is one, else as it is."""
+        if self.average is None:
+            yield
+            return
+        with self.average.in_place():
+            yield
 
     def _global(self, batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
         """The weights and tokens of all micro-batches of all processes."""
