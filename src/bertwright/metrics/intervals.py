@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bertwright.metrics import weighted
+from bertwright.metrics.answers import AnswerScores, weighted_answers
 from bertwright.metrics.arrays import FloatArray, IntArray, classes, numbers, probabilities_of
 from bertwright.metrics.classification import THRESHOLD, several
+from bertwright.metrics.entities import Tags, count_entities, weighted_entities
 from bertwright.metrics.weighted import Weighted
 
 RESAMPLES = 1000
@@ -108,6 +110,17 @@ def regression_intervals(labels: ArrayLike, predicted: ArrayLike, *, draws: Draw
     truth = numbers(labels, name="labels")
     said = numbers(predicted, name="predictions", rows=len(truth))
     return weighted_intervals([weighted.regression(truth, said)], len(truth), draws=draws)
+
+
+def entity_intervals(gold: Sequence[Tags], predicted: Sequence[Tags], *, draws: Draws = DEFAULT) -> Intervals:
+    """The intervals of `entity_metrics`, from the same arguments; whole sentences are drawn."""
+    counts = count_entities(gold, predicted)
+    return weighted_intervals([weighted_entities(counts)], len(counts.words), draws=draws)
+
+
+def answer_intervals(scores: AnswerScores, *, draws: Draws = DEFAULT) -> Intervals:
+    """The intervals of `answer_metrics` but for the best thresholds, from `answer_scores`."""
+    return weighted_intervals([weighted_answers(scores)], len(scores.exact), draws=draws)
 
 
 def mean_intervals(values: Mapping[str, ArrayLike], *, draws: Draws = DEFAULT) -> Intervals:
