@@ -15,6 +15,7 @@ SPACES = "\x0b\x0c\x85"
 CONTROLS = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"
 INVISIBLE = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 SURROGATES = "\ud800-\udfff"
+REFUSING = {"strict": ", or pass --encoding_errors replace or skip", "refuse": ""}  # what the message ends with
 
 _unwanted = re.compile(f"[{SPACES}{CONTROLS}{INVISIBLE}]")
 _spaces = re.compile(f"[{SPACES}]")
@@ -49,26 +50,28 @@ def clean(text: str, tally: Tally) -> str:
 
 
 def without_surrogates(text: str, tally: Tally, *, errors: str, where: object) -> str:
-    """The text without halves of surrogate pairs, which JSON can spell and UTF-8 cannot: refused, replaced by U+FFFD or skipped, as invalid bytes are."""
+    """The text without halves of surrogate pairs, which JSON can spell and UTF-8 cannot: refused, replaced by U+FFFD or skipped, as invalid bytes are.
+
+    errors: as the option of `prepare`; "refuse" is "strict" where there is no such option.
+    """
     found = _surrogates.search(text)
     if not found:
         return text
-    if errors == "strict":
-        raise InputError(f"{where}: \\u{ord(found[0]):04x} is half a character (a lone surrogate): mend it, or pass --encoding_errors replace or skip")
+    if errors in REFUSING:
+        raise InputError(f"{where}: \\u{ord(found[0]):04x} is half a character (a lone surrogate): mend it{REFUSING[errors]}")
     text, count = _surrogates.subn("\ufffd" if errors == "replace" else "", text)
     tally.lone_surrogates += count
     return text
 
 
 def decode(data: bytes, tally: Tally, *, errors: str, where: object, offset: int = 0) -> str:
-    """Complete UTF-8 bytes as text. An error names `where` and the byte, counted from `offset`. Raises InputError under errors="strict"."""
+    """Complete UTF-8 bytes as text. An error names `where` and the byte, counted from `offset`. Raises InputError under "strict" and "refuse"."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        if errors == "strict":
-            raise InputError(
-                f"{where}: byte {offset + error.start} (0x{data[error.start]:02x}) is not UTF-8: save it as UTF-8, or pass --encoding_errors replace or skip"
-            ) from None
+        if errors in REFUSING:
+            byte = f"byte {offset + error.start} (0x{data[error.start]:02x})"
+            raise InputError(f"{where}: {byte} is not UTF-8: save it as UTF-8{REFUSING[errors]}") from None
     replaced = data.decode("utf-8", "replace")
     tally.invalid_bytes += replaced.count("\ufffd") - data.count(b"\xef\xbf\xbd")
     return replaced if errors == "replace" else data.decode("utf-8", "ignore")

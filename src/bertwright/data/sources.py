@@ -67,7 +67,10 @@ def find_sources(inputs: Sequence[str], *, spool: Path) -> Sources:
 
 
 def find_source(text: str) -> Source:
-    """The one file, saved data set or data set on the hub that a name stands for. Raises InputError where there is none, and for a folder of files."""
+    """The one file, saved data set (`FOLDER[@SPLIT]`) or data set on the hub that a name stands for.
+
+    Raises InputError where there is none, and for a folder of files.
+    """
     path = Path(text)
     if path.is_dir():
         if any((path / marker).is_file() for marker in DATASET_MARKERS):
@@ -75,6 +78,8 @@ def find_source(text: str) -> Source:
         raise InputError(f"{text}: is a folder: name the file in it")
     if path.exists():
         return _file(path)
+    if (saved := Path(text.rpartition("@")[0])).is_dir() and any((saved / marker).is_file() for marker in DATASET_MARKERS):
+        return Source(text, saved, DATASET)
     if (hub := HUB_NAME.fullmatch(text)) and (text.startswith("hub:") or not _format_of(path)[0]):
         return Source(text, Path(hub["name"]), DATASET)
     raise InputError(f"{text}: no such file or folder")

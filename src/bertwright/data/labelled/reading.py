@@ -1,0 +1,89 @@
+"""Files of labelled rows as what the tasks are learnt from, whatever the files' kind."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bertwright.data.labelled.bad_rows import many_rows
+from bertwright.data.labelled.config import DataConfig
+from bertwright.data.labelled.content import group_of
+from bertwright.data.labelled.data_sets import data_set_table
+from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName, TextExample
+from bertwright.data.labelled.files import find_files
+from bertwright.data.labelled.glue import GlueTask, glue_task
+from bertwright.data.labelled.making import Known, Made, make
+from bertwright.data.labelled.splits import hold_out
+from bertwright.data.labelled.table import Table, open_table
+from bertwright.data.sources import DATASET, Source, find_source
+from bertwright.errors import InputError
+
+
+def read_splits(train: str, config: DataConfig, *, seed: int) -> LabelledSplits:
+    """The rows to train on, to evaluate on while training and, where there are any, to test on.
+
+    train: a file, a folder with files for training, validation and test, a saved Hugging Face data set, or one on the hub.
+    Without validation rows some are held out, by label and seed. Raises InputError with all that is wrong with the files.
+    """
+    glue = glue_task(config.glue)
+    files = find_files(train, config, glue)
+    first = _read(files.train, config, glue, known=None)
+    data, said = first.data, [*first.said, *files.said]
+    known = Known.of(data, header=first.header)
+    if files.validation is None:
+        data, validation, line = _held_out(data, config.validation_fraction, seed)
+        said.append(line)
+    else:
+        validation = _read(files.validation, config, glue, known=known).data
+    test = None if files.test is None else _read(files.test, config, glue, known=known).data
+    metric = None if glue is None or glue.task != data.task else glue.metric
+    return LabelledSplits(train=data, validation=validation, test=test, metric=metric, said=tuple(said))
+
+
+def read_labelled(path: str, *, task: TaskName, config: DataConfig, labels: Sequence[str] | None = None, several: bool = False) -> LabelledData:
+    """The labelled rows of one further file, for a model that knows the task and its labels.
+
+    labels: the model's, in the order of their ids; numbers in the file that are no names count as ids. Raises InputError for a label that is none of them.
+    """
+    known = Known(task=task, labels=tuple(labels or ()), several=several)
+    return _read(path, replace(config, task=task), glue_task(config.glue), known=known).data
+
+
+def _read(path: str, config: DataConfig, glue: GlueTask | None, *, known: Known | None) -> Made:
+    source = find_source(path)
+    config = config if glue is None else _with_glue(config, glue, source)
+    return make(open_labelled(source, config, known), config, known=known)
+
+
+def open_labelled(source: Source, config: DataConfig, known: Known | None = None) -> Table:
+    """The rows of a file of any kind that holds labelled data."""
+    if source.format == DATASET:
+        return data_set_table(source)
+    header = config.header if config.header is not None or known is None else known.header
+    return open_table(source, header=header, named=[name for name in (config.text_column, config.pair_column, config.label_column) if name])
+
+
+def _with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:
+    """What GLUE says of its own files; the user's word comes first."""
+    found: dict[str, Any] = {"task": config.task or glue.task, "label_names": config.label_names or ",".join(glue.label_names) or None}
+    if source.format == "tsv":
+        found |= {f"{role}_column": getattr(config, f"{role}_column") or getattr(glue, role) for role in ("text", "pair", "label")}
+        found["header"] = glue.header if config.header is None else config.header
+    return replace(config, **found)
+
+
+def _held_out(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData, LabelledData, str]:
+    """Training and validation rows, and what to say of them."""
+    groups, strata = [group_of(example) for example in data.examples], [_stratum(example) for example in data.examples]
+    held = hold_out(groups, strata, fraction=fraction, seed=seed)
+    if not held:
+        raise InputError(f"{data.name}: {many_rows(len(data.examples))}, none of which can be held out for validation: give more rows, or --validation FILE")
+    chosen = set(held)
+    train = replace(data, examples=[example for number, example in enumerate(data.examples) if number not in chosen])
+    validation = replace(data, examples=[data.examples[number] for number in held], left_out={})
+    by = " by label and" if data.task == "classify" else ""
+    line = f"validation: {many_rows(len(held))} of {data.name}, drawn{by} with seed {seed}: --validation names a file"
+    return train, validation, line
+
+
+def _stratum(example: Any) -> Any:
+    return example.label if isinstance(example, TextExample) and not isinstance(example.label, float) else None
