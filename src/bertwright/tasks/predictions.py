@@ -98,14 +98,23 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """The vectors of an example's texts, float32 [texts, hidden_size]."""
+    """The vectors of an example's texts, float32 [texts, hidden_size].
+
+    similarities: cosines of the first with each of the others. rank: of its partner among those of all examples looked at together, from 1, where texts
+    belong together. loss: of the cosine against the score, or of the partner among all.
+    """
 
     vectors: NDArray[np.float32] = field(repr=False)
+    similarities: tuple[float, ...] = ()
+    rank: int | None = None
     loss: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        vectors = self.vectors.tolist()
-        return {"vector": vectors[0]} if len(vectors) == 1 else {"vectors": vectors}
+        """The vector of a text; of several texts how alike they are."""
+        if not self.similarities:
+            return {"vector": self.vectors[0].tolist()}
+        cosines = [round(value, 6) for value in self.similarities]
+        return {**({"similarity": cosines[0]} if len(cosines) == 1 else {"similarities": cosines}), **_loss(self.loss)}
 
 
 @dataclass(frozen=True, kw_only=True)
