@@ -15,6 +15,7 @@ from bertwright.metrics.answers import AnswerScores, weighted_answers
 from bertwright.metrics.arrays import FloatArray, IntArray, classes, numbers, probabilities_of
 from bertwright.metrics.classification import THRESHOLD, several
 from bertwright.metrics.entities import Tags, count_entities, weighted_entities
+from bertwright.metrics.generation import weighted_generation
 from bertwright.metrics.weighted import Weighted
 
 RESAMPLES = 1000
@@ -121,6 +122,11 @@ def entity_intervals(gold: Sequence[Tags], predicted: Sequence[Tags], *, draws: 
 def answer_intervals(scores: AnswerScores, *, draws: Draws = DEFAULT) -> Intervals:
     """The intervals of `answer_metrics` but for the best thresholds, from `answer_scores`."""
     return weighted_intervals([weighted_answers(scores)], len(scores.exact), draws=draws)
+
+
+def generation_intervals(written: Sequence[str], targets: Sequence[str], *, draws: Draws = DEFAULT) -> Intervals:
+    """The intervals of `generation_metrics` but for chrf, from the same arguments."""
+    return weighted_intervals([weighted_generation(written, targets)], len(written), draws=draws)
 
 
 def mean_intervals(values: Mapping[str, ArrayLike], *, draws: Draws = DEFAULT) -> Intervals:
