@@ -8,20 +8,20 @@
 The names arrive when they are first asked for, so `import bertwright` costs nothing.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bertwright.api import evaluate, load, prepare, pretrain
+    from bertwright.training.callbacks import Callback
 
 __version__ = "0.2.0"
-__all__ = ["__version__", "evaluate", "load", "prepare", "pretrain"]
+__all__ = ["Callback", "__version__", "evaluate", "load", "prepare", "pretrain"]
 
 
 def __getattr__(name: str) -> object:
-    if name in ("evaluate", "load", "prepare", "pretrain"):
-        from bertwright import api
-
-        return getattr(api, name)
+    if name in __all__:
+        return getattr(import_module("bertwright.training.callbacks" if name == "Callback" else "bertwright.api"), name)
     raise AttributeError(f"module 'bertwright' has no attribute {name!r}")
 
 

@@ -22,7 +22,7 @@ from bertwright.errors import InputError
 from bertwright.objectives import Losses, Objective, Term
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import device_of_this_process
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Observer, Watchers
 from bertwright.training.loop import Loop
 from bertwright.training.plan import budget_of
 from bertwright.training.signals import Signals
@@ -116,12 +116,6 @@ def fit(model: nn.Module, objective: Objective, *, config: PretrainConfig, sourc
         source = objective
     device = device_of_this_process(bf16=bool(config.bf16), fp16=config.fp16)
     resolved = _resolve(config, processes=device.world_size)
-    watching = observers if device.leads else ()
-
-    def tell(event: Event) -> None:
-        for observer in watching:
-            observer(event)
-
     modes = {module: module.training for module in model.modules()}
     updater = Updater.of(model.to(device.device), objective, resolved, device)
     loop = Loop(
@@ -134,7 +128,7 @@ def fit(model: nn.Module, objective: Objective, *, config: PretrainConfig, sourc
         evaluations=1,
         evaluate=dict,
         save=lambda state, best: None,
-        tell=tell,
+        tell=Watchers(observers if device.leads else ()),
     )
     try:
         model.train()

@@ -9,7 +9,7 @@ from bertwright.training.events import Event
 
 
 class FileLog:
-    """An observer that writes every event into the run folder. Raises InputError when TensorBoard is asked for and not installed."""
+    """An observer that writes every milestone into the run folder. Raises InputError when TensorBoard is asked for and not installed."""
 
     def __init__(self, run: RunFolder, *, tensorboard: bool) -> None:
         self.run = run

@@ -12,7 +12,8 @@ from bertwright.data.stream import Ahead, Stream
 from bertwright.errors import Interrupted
 from bertwright.objectives import Objective
 from bertwright.training.devices import Device
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Event, Watchers
+from bertwright.training.moments import Moments
 from bertwright.training.schedule import Budget, Progress, learning_rate_factor
 from bertwright.training.settings import TrainingConfig
 from bertwright.training.signals import Signals
@@ -73,7 +74,7 @@ class Loop:
     evaluations: int
     evaluate: Callable[[], dict[str, float]]
     save: Callable[[TrainState, bool], None]
-    tell: Observer
+    tell: Watchers
     judge: Callable[[dict[str, float]], float] = loss_of
     patience: int | None = None
 
@@ -86,16 +87,19 @@ class Loop:
         config, rhythm = self.config, Rhythm(self.config.eval_steps, self.evaluations)
         saving, logging = Rhythm(config.save_steps, self.evaluations), Rhythm(config.logging_steps, 0)
         started, saved_at = time.monotonic() - state.progress.seconds, time.monotonic()
+        last, evaluated, moments = False, -1, Moments(self.tell, self.stream)
+        moments.train_begin(state)
         batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
-        last, evaluated = False, -1
         try:
             while not self.finished(state):
                 before, began = state.progress, time.monotonic()
                 factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps, kind=config.lr_scheduler_type)
+                moments.batch_begin(before)
                 result = self.updater.step(next(batches), number=before.step, factor=factor)
                 seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
                 progress = Progress(before.step + 1, before.samples + (config.batch_size or 1), before.tokens + result.tokens, seconds)
                 state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
+                moments.batch_end(progress, result)
                 if last or progress.step == 1 or logging.due(before, progress, self.budget, self.stream):
                     self._log(progress, result, factor, elapsed=time.monotonic() - began)
                 best = False
@@ -105,7 +109,9 @@ class Loop:
                 if last or best or stop or unsaved > SAVE_AT_LEAST or saving.due(before, progress, self.budget, self.stream):
                     self.save(state, best)
                     saved_at = time.monotonic()
+                moments.step_over(state)
                 if stop and not last:
+                    moments.train_end(state)
                     raise Interrupted(int(stop), f"stopped by signal {stop:.0f} after step {progress.step}, saved: the same command goes on from there")
                 if self.budget.unit == "seconds":  # evaluation and saving are part of the minutes
                     state = dataclasses.replace(state, progress=dataclasses.replace(progress, seconds=self._agree(time.monotonic() - started)[0]))
@@ -114,6 +120,7 @@ class Loop:
         if not last:  # evaluating or saving used up the last of the minutes: what is saved must say so
             state, best = (state, False) if evaluated == state.progress.step else self._evaluated(state)
             self.save(state, best)
+        moments.train_end(state)
         return state
 
     def _stale(self, state: TrainState) -> bool:

@@ -9,27 +9,21 @@ import yaml
 from bertwright.checkpoints.files import write_text_atomic
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.training.devices import Device
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.logs import FileLog
 from bertwright.training.schedule import Budget
 from bertwright.training.state import TrainState
 
 
 @contextmanager
-def watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, tensorboard: bool) -> Iterator[Observer]:
-    """One observer that tells all others and the run's own files; silent on processes that do not lead."""
+def watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, tensorboard: bool) -> Iterator[Watchers]:
+    """The observers and the run's own files; nobody on processes that do not lead."""
     if not device.leads:
-        yield lambda event: None
+        yield Watchers()
         return
     log = FileLog(run, tensorboard=tensorboard)
-    watchers: list[Observer] = [*observers, log]
-
-    def tell(event: Event) -> None:
-        for watcher in watchers:
-            watcher(event)
-
     try:
-        yield tell
+        yield Watchers([*observers, log])
     finally:
         log.close()
 
