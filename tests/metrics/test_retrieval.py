@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from bertwright.errors import InputError
-from bertwright.metrics.retrieval import cosines, pair_cosines, retrieval_metrics, retrieval_scores, similarity_metrics
+from bertwright.metrics.retrieval import cosines, pair_cosines, rank_scores, retrieval_metrics, retrieval_scores, similarity_metrics
 
 
 def test_ranks_by_hand() -> None:
@@ -18,6 +18,12 @@ def test_ranks_by_hand() -> None:
     assert found["mrr"].tolist() == [0.5, 1]
     assert [found[f"recall@{k}"].tolist() for k in (1, 2, 4)] == [[0, 1], [0.5, 1], [1, 1]]
     assert found["ndcg@3"].tolist() == pytest.approx([(1 / np.log2(3)) / (1 + 1 / np.log2(3)), 1])
+
+
+def test_ranks_alone_are_enough() -> None:
+    near, relevant = [[0.9, 0.8, 0.7, 0.6], [0.1, 0.2, 0.3, 0.4]], [{1, 3}, {3}]
+    expected = retrieval_scores(near, relevant)
+    assert {name: values.tolist() for name, values in rank_scores([[2, 4], [1]]).items()} == {name: values.tolist() for name, values in expected.items()}
 
 
 @given(queries=st.integers(1, 5), documents=st.integers(2, 14), k=st.integers(1, 20), seed=st.integers(0, 10_000))

@@ -42,20 +42,39 @@ def pair_cosines(first: ArrayLike, second: ArrayLike) -> FloatArray:
     return found
 
 
+def rank_scores(ranks: Sequence[Sequence[int] | IntArray], *, recall_at: Sequence[int] = RECALL_AT, ndcg_at: int = NDCG_AT) -> dict[str, FloatArray]:
+    """For each query mrr (one over the rank of the first relevant document), ndcg@k and recall@k for each k: [queries] by name.
+
+    ranks: for each query those of all its relevant documents, from 1. ndcg: each relevant document gains 1, discounted by log2(rank + 1) (Järvelin and
+    Kekäläinen 2002). recall: the share of the relevant documents among the first k.
+    Raises InputError where there are no queries, and for those without a relevant document.
+    """
+    if not len(ranks):
+        raise InputError("there are no queries to measure: give pairs of texts that belong together")
+    without = [number for number, each in enumerate(ranks) if not len(each)]
+    if without:
+        raise InputError(f"{len(without)} of {len(ranks)} queries have no relevant document, the first is number {without[0]}: leave them out")
+    found = [np.asarray(each, dtype=np.int64) for each in ranks]
+    scores = {"mrr": np.array([1 / each.min() for each in found]), f"ndcg@{ndcg_at}": np.array([_ndcg(each, ndcg_at) for each in found])}
+    return scores | {f"recall@{k}": np.array([float((each <= k).mean()) for each in found]) for k in recall_at}
+
+
 def retrieval_scores(
     similarities: ArrayLike, relevant: Sequence[Collection[int]], *, recall_at: Sequence[int] = RECALL_AT, ndcg_at: int = NDCG_AT
 ) -> dict[str, FloatArray]:
-    """For each query mrr (one over the rank of the first relevant document), ndcg@k and recall@k for each k: [queries] by name.
+    """`rank_scores` of the ranks that similarities give: [queries] by name.
 
     similarities: [queries, documents], higher is nearer; relevant: the numbers of each query's documents. Of documents equally near the earlier ranks first.
-    ndcg: each relevant document gains 1, discounted by log2(rank + 1) (Järvelin and Kekäläinen 2002). recall: share of relevant documents among the first k.
-    Raises InputError where there are no queries, and for those without a relevant document; ValueError for numbers of documents that there are not.
+    Raises as `rank_scores`, and ValueError for numbers of documents that there are not.
     """
     near = np.asarray(similarities)
-    _check(near, relevant)
-    ranks = [_ranks(row, np.array(sorted(set(wanted)))) for row, wanted in zip(near, relevant, strict=True)]
-    found = {"mrr": np.array([1 / each.min() for each in ranks]), f"ndcg@{ndcg_at}": np.array([_ndcg(each, ndcg_at) for each in ranks])}
-    return found | {f"recall@{k}": np.array([float((each <= k).mean()) for each in ranks]) for k in recall_at}
+    if near.ndim != 2 or len(near) != len(relevant):
+        raise ValueError(f"similarities have the shape {near.shape}: one row for each of {len(relevant)} queries is needed")
+    strange = [document for wanted in relevant for document in wanted if not 0 <= document < near.shape[1]]
+    if strange:
+        raise ValueError(f"document {strange[0]} is named as relevant: there are {near.shape[1]}, numbered from 0")
+    ranks = [_ranks(row, np.array(sorted(set(wanted)), dtype=np.int64)) for row, wanted in zip(near, relevant, strict=True)]
+    return rank_scores(ranks, recall_at=recall_at, ndcg_at=ndcg_at)
 
 
 def retrieval_metrics(
@@ -63,19 +82,6 @@ def retrieval_metrics(
 ) -> dict[str, float]:
     """The means of `retrieval_scores` over the queries; their intervals are `mean_intervals` of the same scores."""
     return {name: float(values.mean()) for name, values in retrieval_scores(similarities, relevant, recall_at=recall_at, ndcg_at=ndcg_at).items()}
-
-
-def _check(near: Similarities, relevant: Sequence[Collection[int]]) -> None:
-    if not len(relevant):
-        raise InputError("there are no queries to measure: give pairs of texts that belong together")
-    if near.ndim != 2 or len(near) != len(relevant):
-        raise ValueError(f"similarities have the shape {near.shape}: one row for each of {len(relevant)} queries is needed")
-    without = [number for number, wanted in enumerate(relevant) if not wanted]
-    if without:
-        raise InputError(f"{len(without)} of {len(relevant)} queries have no relevant document, the first is number {without[0]}: leave them out")
-    strange = [document for wanted in relevant for document in wanted if not 0 <= document < near.shape[1]]
-    if strange:
-        raise ValueError(f"document {strange[0]} is named as relevant: there are {near.shape[1]}, numbered from 0")
 
 
 def _ranks(row: Similarities, wanted: IntArray) -> IntArray:
