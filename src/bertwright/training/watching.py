@@ -28,9 +28,7 @@ def watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, te
         log.close()
 
 
-def begin(
-    run: RunFolder, config: Mapping[str, object], state: TrainState, budget: Budget, checkpoint: Path | None, notes: list[str], tell: Observer
-) -> None:
+def begin(run: RunFolder, config: Mapping[str, object], state: TrainState, budget: Budget, checkpoint: Path | None, notes: list[str], tell: Observer) -> None:
     """Writes config.yaml where the run is new, cuts metrics.jsonl back to the step gone on from, and says what is to be noted."""
     if checkpoint is None or not (run.path / "config.yaml").exists():
         write_text_atomic(run.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
