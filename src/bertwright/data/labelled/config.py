@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bertwright.data.labelled.examples import TASKS
+from bertwright.data.labelled.examples import TASKS, TaskName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,11 @@ class DataConfig:
     header: bool | None = None
     max_seq_length: int | None = None
     drop_bad_rows: bool = False
+
+    @property
+    def named_task(self) -> TaskName | None:
+        """The task that was named, if one was."""
+        return next((task for task in TASKS if task == self.task), None)
 
     def problems(self) -> list[str]:
         """One line for each value that cannot stand; empty when all can."""

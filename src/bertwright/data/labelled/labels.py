@@ -78,7 +78,7 @@ def _of_data_set(raws: Mapping[Raw, Place], class_names: Sequence[str], file: st
     return tuple(class_names), found, "as the data set names them"
 
 
-def known_labels(raws: Mapping[Raw, list[Place]], names: Sequence[str], *, file: str, given: Sequence[str] = (), trained: str = "") -> dict[Raw, str]:
+def known_labels(raws: Mapping[Raw, list[Place]], names: Sequence[str], *, file: str, trained: str = "") -> dict[Raw, str]:
     """The names of values in a further file, among those that training saw; numbers that are no names count as ids of words.
 
     Raises InputError naming each label that training never saw, with its rows.

@@ -7,14 +7,14 @@ from typing import Any
 from bertwright.data.labelled.bad_rows import many_rows
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.content import group_of
-from bertwright.data.labelled.data_sets import data_set_table
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName, TextExample
 from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
-from bertwright.data.labelled.making import Known, Made, make
+from bertwright.data.labelled.known import Known, Made
+from bertwright.data.labelled.making import make
+from bertwright.data.labelled.opening import open_labelled
 from bertwright.data.labelled.splits import hold_out
-from bertwright.data.labelled.table import Table, open_table
-from bertwright.data.sources import DATASET, Source, find_source
+from bertwright.data.sources import TSV, Source, find_source
 from bertwright.errors import InputError
 
 
@@ -50,22 +50,14 @@ def read_labelled(path: str, *, task: TaskName, config: DataConfig, labels: Sequ
 
 def _read(path: str, config: DataConfig, glue: GlueTask | None, *, known: Known | None) -> Made:
     source = find_source(path)
-    config = config if glue is None else _with_glue(config, glue, source)
+    config = config if glue is None else with_glue(config, glue, source)
     return make(open_labelled(source, config, known), config, known=known)
 
 
-def open_labelled(source: Source, config: DataConfig, known: Known | None = None) -> Table:
-    """The rows of a file of any kind that holds labelled data."""
-    if source.format == DATASET:
-        return data_set_table(source)
-    header = config.header if config.header is not None or known is None else known.header
-    return open_table(source, header=header, named=[name for name in (config.text_column, config.pair_column, config.label_column) if name])
-
-
-def _with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:
+def with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:
     """What GLUE says of its own files; the user's word comes first."""
     found: dict[str, Any] = {"task": config.task or glue.task, "label_names": config.label_names or ",".join(glue.label_names) or None}
-    if source.format == "tsv":
+    if source.format == TSV:
         found |= {f"{role}_column": getattr(config, f"{role}_column") or getattr(glue, role) for role in ("text", "pair", "label")}
         found["header"] = glue.header if config.header is None else config.header
     return replace(config, **found)

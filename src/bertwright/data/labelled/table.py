@@ -9,7 +9,7 @@ from typing import Any
 from bertwright.data.cleaning import Tally
 from bertwright.data.labelled.columns import is_usual, plain
 from bertwright.data.places import Place
-from bertwright.data.sources import CSV, JSON, JSON_LINES, PARQUET, TSV, Source
+from bertwright.data.sources import CSV, JSON_LINES, PARQUET, TSV, Source
 from bertwright.data.tables import cell_rows, json_rows, kind_of, parquet_batches
 from bertwright.errors import InputError
 
@@ -64,8 +64,8 @@ def open_table(source: Source, *, header: bool | None, named: Sequence[str] = ()
     """
     if source.format in (CSV, TSV):
         table = _delimited(source, header, named)
-    elif source.format in (JSON, JSON_LINES):
-        table = _records(source.name, "JSON lines" if source.format == JSON_LINES else "JSON", json_rows(source, Tally(), errors="refuse", cleaned=False))
+    elif source.format == JSON_LINES:
+        table = records(source.name, "JSON lines", json_rows(source, Tally(), errors="refuse", cleaned=False))
     elif source.format == PARQUET:
         table = _parquet(source)
     else:
@@ -149,7 +149,7 @@ def _stands_out(first: list[str], columns: list[list[str]]) -> bool:
     return found
 
 
-def _records(name: str, kind: str, rows: Iterator[tuple[Place, Any]]) -> Table:
+def records(name: str, kind: str, rows: Iterator[tuple[Place, Any]]) -> Table:
     seen = list(islice(rows, LOOKED_AT))
     if not seen:
         raise _empty(name)

@@ -1,30 +1,36 @@
 """Rows of a table as texts or pairs of texts with a label, several labels or a number."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bertwright.data.cleaning import Tally, without_surrogates
-from bertwright.data.labelled.bad_rows import BadRows
-from bertwright.data.labelled.columns import Roles
-from bertwright.data.labelled.labels import Raw, number_of
-from bertwright.data.labelled.table import Row, WrongCells
+from bertwright.data.labelled.bad_rows import many_rows
+from bertwright.data.labelled.examples import TaskName, TextExample
+from bertwright.data.labelled.known import Made, TableReading, listed
+from bertwright.data.labelled.labels import Raw, known_labels, name_labels, number_of, split_names
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
 
-NO_LABEL = ("gold_label", "-")  # SNLI's and MultiNLI's mark for pairs that annotators did not agree on
+NO_LABEL = {("gold_label", "-")}  # SNLI's and MultiNLI's mark for pairs that annotators did not agree on
+MANY_NUMBERS = 50  # different whole numbers: more, and more than a tenth of the rows, are quantities
+MANY_WORDS = 20  # different words: more, and more than half of the rows, are no labels
 
 
 @dataclass(frozen=True, slots=True)
 class RawText:
-    """A row that has all it needs. value: what its label column holds, a tuple of it where a row may have several; None where it was not asked for."""
+    """A row that has all it needs. value: what its label column holds, a tuple of it where a row may have several."""
 
     text: str
     pair: str | None
-    value: Raw | tuple[Raw, ...] | None
+    value: Raw | tuple[Raw, ...]
     place: Place
+
+    @property
+    def values(self) -> tuple[Raw, ...]:
+        return self.value if isinstance(self.value, tuple) else (self.value,)
 
 
 def text_of(row: Mapping[str, Any], column: str, place: Place) -> str | None:
@@ -39,41 +45,49 @@ def text_of(row: Mapping[str, Any], column: str, place: Place) -> str | None:
     return value if value.isascii() else without_surrogates(value, Tally(), errors="refuse", where=place)
 
 
-def raw_texts(rows: Iterable[tuple[Place, Row]], roles: Roles, bad: BadRows, *, several: str | None, labelled: bool) -> list[RawText]:
-    """The rows that are whole; the others go to `bad`.
+def make_texts(reading: TableReading) -> Made:
+    """Texts or pairs with a label, several, or a number. Raises InputError for labels that cannot be learnt, or that training never saw."""
+    rows = _raw_texts(reading)
+    reading.settle()
+    if not rows:
+        return reading.made([])
+    if reading.known is None and reading.config.task is None:
+        task, why = _looks_like(rows, reading)
+        reading = with_task(reading, task, why)
+    if reading.task == "regress":
+        return _regressed(reading, rows)
+    return _classified(reading, rows)
 
-    several: the character between the labels of a row; a list needs none. labelled: a row without a label is a bad one.
-    """
+
+def with_task(reading: TableReading, task: TaskName, why: str) -> TableReading:
+    """The same reading for the task that its labels look like."""
+    return replace(reading, task=task, guess=(*reading.guess, f"task: {task}, since {why}: --task names another"))
+
+
+def _raw_texts(reading: TableReading) -> list[RawText]:
     found = []
-    text_column, pair_column, label_column = roles["text"], roles.get("pair"), roles.get("label")
-    for place, row in rows:
-        if isinstance(row, WrongCells):
-            add_wrong_cells(bad, place, row)
-            continue
+    text_column, pair_column, label_column = reading.roles["text"], reading.roles.get("pair"), reading.roles["label"]
+    several = reading.config.several_labels
+    numbered = bool(reading.table.class_names.get(label_column))
+    for place, row in reading.rows():
         text = text_of(row, text_column, place)
         pair = None if pair_column is None else text_of(row, pair_column, place)
         if text is None or (pair is None and pair_column is not None):
-            bad.add("without a text", place)
+            reading.bad.add("without a text", place)
             continue
-        value = None
-        if labelled and label_column is not None:
-            value = _value(row.get(label_column), label_column, place, several)
-            if value is None:
-                bad.add("without a label", place)
-                continue
+        value = _value(row.get(label_column), label_column, place, several)
+        if value is None or (numbered and value == -1):  # a data set's mark for no label
+            reading.bad.add("without a label", place)
+            continue
         found.append(RawText(text, pair, value, place))
     return found
-
-
-def add_wrong_cells(bad: BadRows, place: Place, row: WrongCells) -> None:
-    """Counts a row of another width than its table's."""
-    bad.add(f"with {row.found} cells in place of {row.expected}", place, "quote cells that hold the separator, or mend them")
 
 
 def _value(value: Any, column: str, place: Place, several: str | None) -> Raw | tuple[Raw, ...] | None:
     """What a label cell holds; None where it is empty. With several labels a row may have none of them, which an empty list or text says."""
     if isinstance(value, list | tuple):
-        return tuple(dict.fromkeys(filter(None.__ne__, (_one(entry, column, place) for entry in value))))  # type: ignore[arg-type]
+        entries = [_one(entry, column, place) for entry in value]
+        return tuple(dict.fromkeys(entry for entry in entries if entry is not None))
     if several is not None and isinstance(value, str):
         return tuple(dict.fromkeys(part.strip() for part in value.split(several) if part.strip()))
     one = _one(value, column, place)
@@ -83,7 +97,7 @@ def _value(value: Any, column: str, place: Place, several: str | None) -> Raw | 
 def _one(value: Any, column: str, place: Place) -> Raw | None:
     if isinstance(value, str):
         value = value.strip()
-        return None if not value or (column, value) == NO_LABEL else value
+        return None if not value or (column, value) in NO_LABEL else value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(value, int | float):
@@ -91,9 +105,69 @@ def _one(value: Any, column: str, place: Place) -> Raw | None:
     return value
 
 
-def number_or_error(raw: Any, place: Place, column: str) -> float:
-    """The number of a regression's row. Raises InputError for words."""
-    number = None if isinstance(raw, tuple) else number_of(raw)
-    if number is None:
-        raise InputError(f"{place}: column {column!r} holds {raw!r}, not a number: mend the row, or pass --task classify")
-    return number
+def _looks_like(rows: Sequence[RawText], reading: TableReading) -> tuple[TaskName, str]:
+    column = reading.roles["label"]
+    if any(isinstance(row.value, tuple) for row in rows):
+        return "classify", f"column {column!r} holds lists of labels"
+    values = {value for row in rows for value in row.values}
+    numbers = {number for value in values if (number := number_of(value)) is not None}
+    if all(number_of(value) is not None for value in values):
+        if any(not number.is_integer() for number in numbers):
+            return "regress", f"column {column!r} holds numbers with a fraction"
+        if len(numbers) > max(MANY_NUMBERS, len(rows) // 10):
+            return "regress", f"column {column!r} holds {len(numbers):,} different numbers"
+        return "classify", f"column {column!r} holds {len(numbers):,} different whole number{'' if len(numbers) == 1 else 's'}"
+    if len(values) > max(MANY_WORDS, len(rows) // 2):
+        raise InputError(
+            f"{reading.name}: column {column!r} holds {len(values):,} different values in {many_rows(len(rows))}, which look like no labels: "
+            "pass --label_column with the right one, or --task"
+        )
+    return "classify", f"column {column!r} holds {len(values):,} different word{'' if len(values) == 1 else 's'}"
+
+
+def _regressed(reading: TableReading, rows: Sequence[RawText]) -> Made:
+    wrong = [row for row in rows if isinstance(row.value, tuple) or number_of(row.value) is None]
+    if wrong:
+        column, first = reading.roles["label"], wrong[0]
+        raise InputError(
+            f"{first.place}: column {column!r} holds {first.value!r}, not a number"
+            + (f", nor do {len(wrong) - 1:,} rows after it" if len(wrong) > 1 else "")
+            + ": mend the rows, or pass --task classify"
+        )
+    examples = [TextExample(text=row.text, pair=row.pair, label=number_of(row.values[0]), place=row.place) for row in rows]
+    if reading.known is None and len({example.label for example in examples}) == 1:
+        raise InputError(f"{reading.name}: column {reading.roles['label']!r} holds {examples[0].label} in every row: there is nothing to learn")
+    return reading.made(examples)
+
+
+def _classified(reading: TableReading, rows: Sequence[RawText]) -> Made:
+    config, known = reading.config, reading.known
+    several = config.several_labels is not None or (known is not None and known.several) or any(isinstance(row.value, tuple) for row in rows)
+    places: dict[Raw, list[Place]] = {}
+    for row in rows:
+        for raw in row.values:
+            places.setdefault(raw, []).append(row.place)
+    names, of, order = labels_of_file(reading, places)
+    if known is None and len(occurring := set(of.values())) < 2 and not several:
+        raise InputError(f"{reading.name}: every row has the label {occurring.pop()!r}, and a classifier learns from two or more: give rows of another")
+    examples = [
+        TextExample(text=row.text, pair=row.pair, label=tuple(of[raw] for raw in row.values) if several else of[row.values[0]], place=row.place) for row in rows
+    ]
+    said = [f"labels: {listed(names)} ({order}{'; a row may have several' if several else ''})"] if order else []
+    return reading.made(examples, *said, labels=names, several=several)
+
+
+def labels_of_file(reading: TableReading, places: Mapping[Raw, list[Place]], *, column: str | None = None) -> tuple[tuple[str, ...], dict[Raw, str], str]:
+    """(names, name of each value, how their order came about): of a training file its own, of a later one those that training saw."""
+    class_names, given = reading.table.class_names.get(column or reading.roles["label"], ()), split_names(reading.config.label_names)
+    known = reading.known
+    if known is None or not known.labels or class_names or given:
+        names, of, order = name_labels({raw: found[0] for raw, found in places.items()}, file=reading.name, given=given, class_names=class_names)
+        if known is None or not known.labels:
+            return names, of, order
+        named: dict[Raw, list[Place]] = {}
+        for raw, name in of.items():
+            named.setdefault(name, []).extend(places[raw])
+        seen = known_labels(named, known.labels, file=reading.name, trained=known.trained)
+        return known.labels, {raw: seen[name] for raw, name in of.items()}, ""
+    return known.labels, known_labels(places, known.labels, file=reading.name, trained=known.trained), ""

@@ -1,0 +1,116 @@
+"""Questions about a context, with the answers where they stand in it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bertwright.data.labelled.columns import find
+from bertwright.data.labelled.examples import Answer, QuestionExample
+from bertwright.data.labelled.known import Made, TableReading
+from bertwright.data.labelled.texts import text_of
+from bertwright.data.places import Place
+from bertwright.data.tables import kind_of
+from bertwright.errors import InputError
+
+IDS = ("id", "qid", "question_id", "guid")
+STARTS = ("answer_start", "start", "answer_starts")
+
+
+def locate(context: str, text: str, start: int | None) -> tuple[Answer, bool] | None:
+    """An answer where it stands, and whether that is another place than was said: the nearest there is. None where the context lacks it.
+
+    start: characters before it; None: the first place. Spaces around a text that the context lacks so are left away.
+    """
+    if start is not None and context[start : start + len(text)] == text and start >= 0:
+        return Answer(text=text, start=start), False
+    places = _places(context, text)
+    if not places and (stripped := text.strip()) and stripped != text:
+        text, places = stripped, _places(context, stripped)
+    if not places:
+        return None
+    nearest = places[0] if start is None else min(places, key=lambda place: abs(place - start))
+    return Answer(text=text, start=nearest), start is not None
+
+
+def _places(context: str, text: str) -> list[int]:
+    found, place = [], context.find(text) if text else -1
+    while place >= 0:
+        found.append(place)
+        place = context.find(text, place + 1)
+    return found
+
+
+class Questions:
+    """Makes the questions of a table, row by row. moved: answers that were found elsewhere than the file says; bad rows go to the reading's."""
+
+    def __init__(self, reading: TableReading) -> None:
+        self._reading = reading
+        self._id_column = find(reading.table.columns, IDS)
+        self._start_column = find(reading.table.columns, STARTS)
+        self._seen: set[str] = set()
+        self.moved = 0
+
+    def one(self, place: Place, row: Mapping[str, Any]) -> QuestionExample | None:
+        """The question of a row, None where it cannot be used."""
+        reading = self._reading
+        question, context = text_of(row, reading.roles["text"], place), text_of(row, reading.roles["pair"], place)
+        if question is None or context is None:
+            reading.bad.add("without a question" if question is None else "without a context", place)
+            return None
+        own = row.get(self._id_column) if self._id_column is not None else None
+        identifier = str(place.number if own is None else own)
+        if identifier in self._seen:
+            reading.bad.add("with the id of an earlier question", place, "give each its own, since predictions are told apart by it")
+            return None
+        answers = self._answers(row, context, place) if reading.labelled else None
+        if answers is None and reading.labelled:
+            return None
+        self._seen.add(identifier)
+        return QuestionExample(id=identifier, question=question, context=context, answers=answers, place=place)
+
+    def _answers(self, row: Mapping[str, Any], context: str, place: Place) -> tuple[Answer, ...] | None:
+        if row.get("is_impossible") is True:
+            return ()
+        given = _given(row, self._reading.roles["label"], self._start_column, place)
+        if given is None:
+            self._reading.bad.add("without answers", place)
+            return None
+        located = [locate(context, text, start) for text, start in given]
+        if not all(located):
+            self._reading.bad.add("whose answer is not in the context", place, "mend the answer or the context")
+            return None
+        self.moved += sum(found[1] for found in located if found)
+        return tuple(found[0] for found in located if found)
+
+
+def make_questions(reading: TableReading) -> Made:
+    """Questions with their answers; those whose place is wrong are found again, counted and said. Raises InputError for answers that the context lacks."""
+    questions = Questions(reading)
+    examples = [example for place, row in reading.rows() if (example := questions.one(place, row)) is not None]
+    said = []
+    if questions.moved:
+        said.append(f"{reading.name}: {questions.moved:,} answers stand elsewhere in their context than the file says: the nearest place is taken")
+    if none := sum(example.answers == () for example in examples):
+        said.append(f"{reading.name}: {none:,} questions have no answer in their context")
+    return reading.made(examples, *said)
+
+
+def _given(row: Mapping[str, Any], column: str, start_column: str | None, place: Place) -> list[tuple[str, int | None]] | None:
+    """The answers of a row with where they are said to stand; empty for a question that has none, None where nothing is said of answers."""
+    value = row.get(column)
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        texts, starts = value.get("text"), value.get("answer_start")
+        if isinstance(texts, str):
+            texts, starts = [texts], None if starts is None else [starts]
+        if isinstance(texts, list):
+            return [(str(text), start) for text, start in zip(texts, starts or [None] * len(texts), strict=False)]
+    if isinstance(value, str):
+        start = row.get(start_column) if start_column is not None else None
+        return [(value, int(start) if isinstance(start, int) or (isinstance(start, str) and start.strip().isdecimal()) else None)] if value else None
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        starts = row.get(start_column) if start_column is not None else None
+        return [(text, starts[index] if isinstance(starts, list) and index < len(starts) else None) for index, text in enumerate(value)]
+    if isinstance(value, list) and all(isinstance(each, dict) and isinstance(each.get("text"), str) for each in value):
+        return [(each["text"], each.get("answer_start")) for each in value]
+    raise InputError(f"{place}: column {column!r} holds {kind_of(value)}, not answers with text and answer_start: mend the row")

@@ -1,0 +1,170 @@
+"""Rows to predict, one after the other: examples without labels, and the rows that they come from."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bertwright.data.cleaning import Tally
+from bertwright.data.labelled.choices import offered
+from bertwright.data.labelled.config import DataConfig
+from bertwright.data.labelled.conll import looks_like_conll
+from bertwright.data.labelled.examples import ChoiceExample, EmbedExample, Example, TagExample, TaskName, TextExample, WriteExample
+from bertwright.data.labelled.glue import glue_task
+from bertwright.data.labelled.known import Known, TableReading
+from bertwright.data.labelled.making import begin_reading
+from bertwright.data.labelled.opening import open_labelled
+from bertwright.data.labelled.questions import Questions
+from bertwright.data.labelled.reading import with_glue
+from bertwright.data.labelled.table import Table
+from bertwright.data.labelled.tags import words_of
+from bertwright.data.labelled.texts import text_of
+from bertwright.data.places import Place
+from bertwright.data.readers import lines, text_chunks
+from bertwright.data.sources import TEXT, Source, find_source
+from bertwright.errors import InputError
+
+RowMapping = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsToPredict:
+    """The rows of a file, read as they are asked for, each with its example. columns: of the table, to be written again with others added.
+
+    left_out: rows so far that were left out, by reason: those without a text where the config says drop_bad_rows, and the blank lines of a text file.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[RowMapping, Example]]
+    left_out: Mapping[str, int]
+
+
+def read_unlabelled(path: str, *, task: TaskName, config: DataConfig) -> Iterator[Example]:
+    """The examples of a file without their labels, one by one; see `read_to_predict`."""
+    return (example for _, example in read_to_predict(path, task=task, config=config).rows)
+
+
+def read_rows(path: str, config: DataConfig) -> tuple[tuple[str, ...], Iterator[tuple[Place, RowMapping]]]:
+    """The columns of a table and its rows as they stand, with their places. Raises InputError for a row of another width."""
+    table = _table(find_source(path), None, config)
+
+    def rows() -> Iterator[tuple[Place, RowMapping]]:
+        for place, row in table.rows:
+            if not isinstance(row, Mapping):
+                raise InputError(f"{place}: has {row.found} cells in place of {row.expected}: quote cells that hold the separator, or mend the row")
+            yield place, row
+
+    return table.columns, rows()
+
+
+def read_to_predict(path: str, *, task: TaskName, config: DataConfig) -> RowsToPredict:
+    """The rows of a table, of CoNLL columns or SQuAD, or the lines of a text file; labels may be there and are passed over.
+
+    Raises InputError at once for missing columns, and while reading for a row without a text, unless the config says drop_bad_rows.
+    """
+    glue, source = glue_task(config.glue), find_source(path)
+    config = replace(config if glue is None else with_glue(config, glue, source), task=task)
+    reading = begin_reading(_table(source, task, config), config, known=Known(task=task, header=config.header), labelled=False)
+    left_out: dict[str, int] = {}
+    return RowsToPredict(name=reading.name, columns=reading.table.columns, rows=_examples(reading, left_out), left_out=left_out)
+
+
+def _table(source: Source, task: TaskName | None, config: DataConfig) -> Table:
+    if source.format == TEXT and not (task in (None, "tag") and looks_like_conll(source)):
+        text_lines = lines(text_chunks(source, Tally(), errors="refuse", cleaned=False), Tally())
+        rows = ((Place(source.name, "line", number), {"text": line}) for number, line in enumerate(text_lines, start=1))
+        return Table(name=source.name, kind="lines of text", columns=("text",), rows=rows)
+    return open_labelled(source, config, None if task is None else Known(task=task, header=config.header))
+
+
+def _examples(reading: TableReading, left_out: dict[str, int]) -> Iterator[tuple[RowMapping, Example]]:
+    make = MAKERS[reading.task](reading)
+    of_lines = reading.table.kind == "lines of text"
+    for place, row in reading.rows():
+        example = None if of_lines and not row["text"].strip() else make(place, row)
+        if example is not None:
+            yield row, example
+        elif of_lines:
+            left_out["that are blank"] = left_out.get("that are blank", 0) + 1
+        else:
+            left_out.update(reading.settle())
+    left_out.update(reading.settle())
+
+
+Make = Callable[[Place, RowMapping], Example | None]
+
+
+def _texts(reading: TableReading) -> Make:
+    columns = [reading.roles[role] for role in ("text", "pair") if role in reading.roles]
+
+    def make(place: Place, row: RowMapping) -> TextExample | None:
+        texts = _all_texts(reading, columns, place, row)
+        return TextExample(text=texts[0], pair=texts[1] if len(texts) > 1 else None, place=place) if texts else None
+
+    return make
+
+
+def _all_texts(reading: TableReading, columns: list[str], place: Place, row: RowMapping) -> tuple[str, ...]:
+    """The texts of these columns, none at all where one is blank."""
+    texts = tuple(text for column in columns if (text := text_of(row, column, place)) is not None)
+    if len(texts) < len(columns):
+        reading.bad.add("without a text", place)
+        return ()
+    return texts
+
+
+def _words(reading: TableReading) -> Make:
+    column = reading.roles["text"]
+
+    def make(place: Place, row: RowMapping) -> TagExample | None:
+        if isinstance(row.get(column), str):
+            text = text_of(row, column, place)
+            if text is not None:
+                return TagExample(words=(), text=text, place=place)
+        elif words := words_of(row, column, place):
+            return TagExample(words=words, place=place)
+        reading.bad.add("without words", place)
+        return None
+
+    return make
+
+
+def _questions(reading: TableReading) -> Make:
+    return Questions(reading).one
+
+
+def _choices(reading: TableReading) -> Make:
+    def make(place: Place, row: RowMapping) -> ChoiceExample | None:
+        found = offered(reading, place, row)
+        return None if found is None else ChoiceExample(text=found.text, choices=found.choices, place=place)
+
+    return make
+
+
+def _embeddings(reading: TableReading) -> Make:
+    columns = [reading.roles[role] for role in ("text", "pair", "negative") if role in reading.roles]
+
+    def make(place: Place, row: RowMapping) -> EmbedExample | None:
+        texts = _all_texts(reading, columns, place, row)
+        return EmbedExample(texts=texts, place=place) if texts else None
+
+    return make
+
+
+def _sources(reading: TableReading) -> Make:
+    def make(place: Place, row: RowMapping) -> WriteExample | None:
+        texts = _all_texts(reading, [reading.roles["text"]], place, row)
+        return WriteExample(source=texts[0], place=place) if texts else None
+
+    return make
+
+
+MAKERS: Mapping[TaskName, Callable[[TableReading], Make]] = {
+    "classify": _texts,
+    "regress": _texts,
+    "tag": _words,
+    "answer": _questions,
+    "choice": _choices,
+    "embed": _embeddings,
+    "generate": _sources,
+}
