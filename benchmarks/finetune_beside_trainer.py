@@ -147,6 +147,7 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
         trainer.train()
         seconds = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        trainer.compute_metrics = None  # those are the validation rows', not the test rows'
         test = prepared.read["test"](trainer.predict(prepared.splits["test"]).predictions) if "test" in prepared.splits else None
     called = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weights": str(weights)}
     return {**called, "prepare_seconds": prepare_seconds, "seconds": seconds, "evaluations": evaluations, "test": test, "peak_memory_bytes": peak}
