@@ -223,8 +223,8 @@ def test_a_continuation_is_joined_as_its_pieces_say(predictors: dict[str, Predic
     assert [vocabulary[token] for token in prompt] == ["[CLS]", "we", "are", "un"]  # the model goes on where the text ends, not behind [SEP]
     for pieces, joined in ((["##able", "##ly", "stone"], "ablely stone"), (["stone", "##s", "."], " stones."), (["[SEP]"], "")):
         new = [vocabulary.index(piece) for piece in pieces]
-        assert writer._text("we are un", prompt, new) == joined
-    assert writer._text("we are ", writer._prompt("we are "), [vocabulary.index("stone")]) == "stone"
+        assert writer.text_of(prompt, new, typed="we are un") == joined
+    assert writer.text_of(writer._prompt("we are "), [vocabulary.index("stone")], typed="we are ") == "stone"
 
 
 def test_a_model_of_two_stacks_answers_and_one_of_one_goes_on(predictors: dict[str, Predictor]) -> None:

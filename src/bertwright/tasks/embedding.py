@@ -16,9 +16,10 @@ from bertwright.data.labelled.examples import EmbedExample, TaskName
 from bertwright.data.samples import IntArray
 from bertwright.errors import InputError
 from bertwright.metrics.regression import regression_metrics
+from bertwright.metrics.retrieval import rank_scores
 from bertwright.objectives import Losses, Term
 from bertwright.tasks.predictions import Embedded
-from bertwright.tasks.ranking import rank_metrics, ranked
+from bertwright.tasks.ranking import ranked
 from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows
 from bertwright.text.tokenizer import Tokenizer
 
@@ -199,7 +200,7 @@ class Embedding:
             correlations = regression_metrics(scores, cosines)
             measured |= {name: correlations[name] for name in ("pearson", "spearman")}
         if ranks := [found.rank for found in predictions if found.rank is not None]:
-            measured |= rank_metrics(ranks)
+            measured |= {name: float(values.mean()) for name, values in rank_scores([[rank] for rank in ranks]).items()}
         if triplets := [found.similarities for found in predictions if len(found.similarities) > 1]:
             measured["triplet_accuracy"] = float(np.mean([found[0] > max(found[1:]) for found in triplets]))
         return measured

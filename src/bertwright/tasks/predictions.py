@@ -119,10 +119,11 @@ class Embedded:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What was written for a source."""
+    """What was written for a source. loss: mean over the right target's tokens, in nats; tokens: how many those are."""
 
     text: str
     loss: float | None = None
+    tokens: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {"text": self.text, **_loss(self.loss)}

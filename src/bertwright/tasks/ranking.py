@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -52,14 +51,3 @@ def ranked(vectors: Sequence[Any], places: Sequence[Sequence[int]], *, scale: fl
                 losses[anchor, partner] = float(torch.cat([others, own[None]]).mul(scale).logsumexp(0) - own * scale)
     pairs = [(found[0], found[1]) for found in places]
     return Ranked([ranks[pair] for pair in pairs], [losses[pair] for pair in pairs])
-
-
-def rank_metrics(ranks: Sequence[int]) -> dict[str, float]:
-    """Mean reciprocal rank, nDCG of the first 10 with one right candidate (Jarvelin and Kekalainen 2002), and the shares found first and among the first 10."""
-    found = np.array(ranks, dtype=np.float64)
-    return {
-        "mrr": float((1 / found).mean()),
-        "ndcg@10": float(np.where(found <= 10, 1 / np.log2(found + 1), 0).mean()),
-        "recall@1": float((found <= 1).mean()),
-        "recall@10": float((found <= 10).mean()),
-    }

@@ -80,22 +80,26 @@ class Writer:
         Raises InputError naming every text that is empty or leaves no room.
         """
         prompts = self._prompts(texts)
+        answers = zip(texts, prompts, self.continued(prompts), strict=True)
+        return [self._generated(text, prompt, continuations) for text, prompt, continuations in answers]
+
+    def continued(self, prompts: Sequence[Sequence[int]]) -> list[list[Continuation]]:
+        """What comes after each prompt's ids, or what is answered to them; none is empty, and each leaves room for a new token."""
         several = self.settings.num_return_sequences
-        draws = list(islice(self._seeds, len(texts) * several))
-        found: dict[int, GeneratedText] = {}
+        draws = list(islice(self._seeds, len(prompts) * several))
+        found: dict[int, list[Continuation]] = {}
         for batch in self._together([len(prompt) for prompt in prompts]):
             ids, mask = self._tensors([prompts[number] for number in batch])
             row_seeds = [seed for number in batch for seed in draws[number * several : (number + 1) * several]]
-            for number, continuations in zip(batch, generate(self.model, ids, mask, settings=self.settings, row_seeds=row_seeds), strict=True):
-                found[number] = self._generated(texts[number], prompts[number], continuations)
-        return [found[number] for number in range(len(texts))]
+            found |= zip(batch, generate(self.model, ids, mask, settings=self.settings, row_seeds=row_seeds), strict=True)
+        return [found[number] for number in range(len(prompts))]
 
     def stream(self, text: str) -> Iterator[str]:
         """The sequence's text, piece by piece as it is written. Raises as `write`, and InputError for beams or several sequences."""
         (prompt,) = self._prompts([text])
         ids, _ = self._tensors([prompt])
         tokens = one_by_one(self.model, ids, settings=self.settings, row_seeds=[next(self._seeds)])
-        return settled(self._text(text, prompt, new) for new in _growing(tokens))
+        return settled(self.text_of(prompt, new, typed=text) for new in _growing(tokens))
 
     def problems(self, text: str) -> list[str]:
         """One line for each thing that keeps it from writing on a text; empty when it can."""
@@ -150,18 +154,18 @@ class Writer:
             for batch in batches([width * (lengths[number] + room) for number in numbers], tokens=BATCH_TOKENS):
                 yield [numbers[place] for place in batch]
 
-    def _tensors(self, prompts: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _tensors(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         device = next(self.model.parameters()).device
         width, pad_id = max(map(len, prompts)), self.model.architecture.pad_id or 0
         blanks = [width - len(prompt) for prompt in prompts]
         left = self.continues
-        rows = [[pad_id] * blank + prompt if left else prompt + [pad_id] * blank for prompt, blank in zip(prompts, blanks, strict=True)]
+        rows = [[*[pad_id] * blank, *prompt] if left else [*prompt, *[pad_id] * blank] for prompt, blank in zip(prompts, blanks, strict=True)]
         real = [[0] * blank + [1] * len(prompt) if left else [1] * len(prompt) + [0] * blank for prompt, blank in zip(prompts, blanks, strict=True)]
         return torch.tensor(rows, device=device), torch.tensor(real, device=device)
 
     def _generated(self, text: str, prompt: Sequence[int], continuations: Iterable[Continuation]) -> GeneratedText:
         sequences = tuple(
-            GeneratedSequence(text=self._text(text, prompt, one.ids), tokens=tuple(map(self._piece, one.ids)), ids=one.ids, score=one.score)
+            GeneratedSequence(text=self.text_of(prompt, one.ids, typed=text), tokens=tuple(map(self._piece, one.ids)), ids=one.ids, score=one.score)
             for one in continuations
         )
         return GeneratedText(input=text, sequences=sequences, continues=self.continues)
@@ -170,13 +174,13 @@ class Writer:
         # Rows that only pad the embeddings have no piece.
         return self.tokenizer.vocab[token] if token < self.tokenizer.vocab_size else ""
 
-    def _text(self, text: str, prompt: Sequence[int], new: Sequence[int]) -> str:
+    def text_of(self, prompt: Sequence[int], new: Sequence[int], *, typed: str = "") -> str:
         """New tokens as text. Behind a text the space between two words is part of it, unless the text as it was typed ends with one."""
         if not self.continues:
             return self._decode(new)
         before, whole = self._decode(prompt), self._decode([*prompt, *new])
         added = _beyond(before, whole)
-        return added.removeprefix(" ") if text[-1:].isspace() and not before[-1:].isspace() else added
+        return added.removeprefix(" ") if typed[-1:].isspace() and not before[-1:].isspace() else added
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=True)
