@@ -162,3 +162,30 @@ def test_without_a_pad_id_the_mask_says_which_token_is_last() -> None:
     mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]]).bool()
     found = read("last", hidden, input_ids=torch.ones(2, 4, dtype=torch.long), mask=mask, pad_id=None, eos_id=None)
     torch.testing.assert_close(found, torch.stack([hidden[0, 1], hidden[1, 3]]))
+
+
+CLASSIFIERS = {
+    "pooled": (POOLER, Head(kind="classify", reads="pooled")),
+    "first": (Head(kind="classify", reads="first", transform=Transform(activation="tanh")),),
+}
+
+
+@pytest.mark.parametrize("heads", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_the_last_block_computes_first_tokens_alone_where_nothing_else_is_read(heads: tuple[Head, ...]) -> None:
+    model, text = made(*heads), ids(4, 20)
+    even, uneven = torch.ones_like(text), torch.arange(20) < torch.tensor([20, 7, 5, 3])[:, None]
+    for mask in (even, uneven.long()):
+        whole, part = model(text, mask), model(text, mask, heads_only=True)
+        torch.testing.assert_close(part.logits, whole.logits)
+        torch.testing.assert_close(part.last_hidden_state, whole.last_hidden_state[:, 0])
+        assert part.last_hidden_state.shape == (4, 16)
+
+
+def test_heads_that_read_more_get_more() -> None:
+    tagger, text = made(Head(kind="tag", reads="tokens")), ids(2, 6)
+    torch.testing.assert_close(tagger(text, heads_only=True).logits, tagger(text).logits)
+    classifier = made(*CLASSIFIERS["pooled"])
+    watched = classifier(text, heads_only=True, output_hidden_states=True)
+    assert [state.shape for state in watched.hidden_states] == [(2, 6, 16)] * 3
+    both = made(*CLASSIFIERS["pooled"], Head(kind="mlm"))
+    torch.testing.assert_close(both(text, heads_only=True).prediction_logits, both(text).prediction_logits)

@@ -12,7 +12,8 @@ class Output:
     """Fields that the model has no head for, or nobody asked for, are None.
 
     last_hidden_state: [batch, length, hidden_size], of the decoder where there is one; or, where `prediction_labels` was given, [rows, hidden_size] of the
-    tokens that heads read: with a pooler each row's first one, then the scored ones; pooler_output: [batch, hidden_size];
+    tokens that heads read: with a pooler each row's first one, then the scored ones; where `heads_only` was, perhaps those first ones alone;
+    pooler_output: [batch, hidden_size];
     prediction_logits: [batch, length, vocab_size], or [scored, vocab_size] where `predict_positions` was given;
     prediction_loss: cross-entropy summed over the scored tokens, in place of logits, where `prediction_labels` was given;
     seq_relationship_logits: [batch, 2], index 0 = B follows A; sop_logits: [batch, 2], index 0 = in order; logits: of the task head (classify

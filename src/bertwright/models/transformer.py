@@ -43,6 +43,7 @@ class Model(nn.Module):
         cache: Cache | None = None,
         predict_positions: Tensor | None = None,
         prediction_labels: Tensor | None = None,
+        heads_only: bool = False,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
     ) -> Output:
@@ -53,17 +54,20 @@ class Model(nn.Module):
         stacks; absent, the input shifted to the right. memory: what `remember` gave, in place of running the encoder. cache: keys and values of the tokens
         before these; `attention_mask` (of the decoder, where there are two stacks) then covers those too. `predict_positions`: flat indices into
         batch x length; the language-modelling head runs on these only. `prediction_labels` [scored], with them: the summed loss comes back in place of logits.
+        heads_only: nobody reads `last_hidden_state`; where all heads read each row's first token, the last block computes no other, and that field holds those.
         Raises ValueError on a sequence longer than the positions, both a mask and a layout, labels without positions, or packed rows in a model of two stacks.
         """
         if input_ids.ndim == 3:
             flat = [None if x is None else x.flatten(0, 1) for x in (input_ids, attention_mask, token_type_ids, position_ids)]
-            return self._as_choices(len(input_ids), flat, output_hidden_states=output_hidden_states, output_attentions=output_attentions)
+            watched = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+            return self._as_choices(len(input_ids), flat, heads_only=heads_only, **watched)
         if layout is not None and attention_mask is not None:
             raise ValueError("give attention_mask or layout, not both")
         if prediction_labels is not None and predict_positions is None:
             raise ValueError("prediction_labels belong to predict_positions: give both")
         watch = Watch.of(states=output_hidden_states, attentions=output_attentions)
-        asked: dict[str, Any] = {"predict_positions": predict_positions, "prediction_labels": prediction_labels, "watch": watch}
+        first_only = heads_only and watch == Watch() and cache is None and self._reads_first()
+        asked: dict[str, Any] = {"predict_positions": predict_positions, "prediction_labels": prediction_labels, "watch": watch, "first_only": first_only}
         if self.encoder is not None and self.decoder is not None:
             if isinstance(layout, Packed):
                 raise ValueError("a model of two stacks takes one text a row: give it padded rows")
@@ -105,6 +109,7 @@ class Model(nn.Module):
         predict_positions: Tensor | None,
         prediction_labels: Tensor | None,
         watch: Watch,
+        first_only: bool,
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         unpadding: Unpadding | None = None,
@@ -118,7 +123,9 @@ class Model(nn.Module):
         places = layout.positions() if position_ids is None else stack.positions.given(position_ids)
         if before and places is None:
             places = torch.arange(before, before + input_ids.shape[1], device=input_ids.device)[None]
-        rows = None if prediction_labels is None or predict_positions is None else self._rows_read(input_ids, predict_positions)
+        rows = _first(input_ids) if first_only else None
+        if prediction_labels is not None and predict_positions is not None:
+            rows = self._rows_read(input_ids, predict_positions)
         if unpadding is None:
             hidden = stack.embed(self.tokens(input_ids), input_ids, token_type_ids, places)
             hidden = stack(hidden, layout, places=places, watch=watch, rows=rows, memory=memory, cache=cache)
@@ -142,7 +149,8 @@ class Model(nn.Module):
     def _heads(
         self, hidden: Tensor, input_ids: Tensor, mask: Tensor | None, *, rows: Tensor | None, positions: Tensor | None, labels: Tensor | None
     ) -> dict[str, Any]:
-        """The output's fields of every head; `rows`: those that `hidden` consists of, each row's first token in front where there is a pooler."""
+        """The output's fields of every head; `rows`: those that `hidden` consists of, each row's first token in front where there is a pooler, and no other
+        where nothing is scored."""
         found: dict[str, Any] = {}
         if POOLER in self.heads:
             found["pooler_output"] = cast(Pooler, self.heads[POOLER])(hidden[:, 0] if rows is None else hidden[: len(input_ids)])
@@ -153,13 +161,19 @@ class Model(nn.Module):
                 else:
                     found["prediction_logits"] = head(at(hidden, positions), self.tokens.weight)
             elif isinstance(head, Labelling):
-                found |= _named(kind, head(self._read(head.reads, hidden, found.get("pooler_output"), input_ids, mask, rows=rows)))
+                first_only = rows is not None and labels is None
+                read_by_head = self._read(head.reads, hidden, found.get("pooler_output"), input_ids, mask, rows=rows, first_only=first_only)
+                found |= _named(kind, head(read_by_head))
         found.setdefault("logits", found.get("prediction_logits", found.get("seq_relationship_logits")))
         return found
 
-    def _read(self, how: str, hidden: Tensor, pooled: Tensor | None, input_ids: Tensor, mask: Tensor | None, *, rows: Tensor | None) -> Tensor:
+    def _read(
+        self, how: str, hidden: Tensor, pooled: Tensor | None, input_ids: Tensor, mask: Tensor | None, *, rows: Tensor | None, first_only: bool
+    ) -> Tensor:
         if how == "pooled" and pooled is not None:
             return pooled
+        if how == "first" and first_only:
+            return hidden
         if rows is not None:
             raise ValueError("prediction_labels computes the tokens that are scored alone, and this model has a head that reads others: leave it out")
         return read(how, hidden, input_ids=input_ids, mask=mask, pad_id=self.architecture.pad_id, eos_id=self.architecture.eos_id)
@@ -168,11 +182,15 @@ class Model(nn.Module):
         """The flat places that the heads read, so that the last block computes no other."""
         if POOLER not in self.heads:
             return positions
-        first = torch.arange(len(input_ids), device=input_ids.device) * input_ids.shape[1]
-        return torch.cat([first, positions])
+        return torch.cat([_first(input_ids), positions])
 
     def _reads_padding(self) -> bool:
         return any(isinstance(head, Labelling) and head.reads == "final" for head in self.heads.values())
+
+    def _reads_first(self) -> bool:
+        """Whether the heads read nothing but each row's first token."""
+        others = [head for kind, head in self.heads.items() if kind != POOLER]
+        return bool(self.heads) and self.decoder is None and all(isinstance(head, Labelling) and head.reads in ("pooled", "first") for head in others)
 
     def _shifted(self, input_ids: Tensor) -> Tensor:
         """The input one place to the right, as BART's decoder reads it (Lewis et al. 2019, released code)."""
@@ -181,11 +199,11 @@ class Model(nn.Module):
             raise ValueError("give decoder_input_ids: this model's config.json names no decoder_start_token_id")
         return torch.cat([torch.full_like(input_ids[:, :1], start), input_ids[:, :-1]], dim=1)
 
-    def _as_choices(self, batch: int, flat: list[Tensor | None], *, output_hidden_states: bool, output_attentions: bool) -> Output:
+    def _as_choices(self, batch: int, flat: list[Tensor | None], **options: bool) -> Output:
         ids, mask, types, places = flat
         if CHOICE not in self.heads or ids is None:
             raise ValueError("input_ids of [batch, choices, length] need a multiple-choice head")
-        output: Output = self(ids, mask, types, position_ids=places, output_hidden_states=output_hidden_states, output_attentions=output_attentions)
+        output: Output = self(ids, mask, types, position_ids=places, **options)
         return replace(output, logits=None if output.logits is None else output.logits.view(batch, -1))
 
     @staticmethod
@@ -193,6 +211,11 @@ class Model(nn.Module):
         limit = stack.data.max_length
         if limit is not None and length > limit:
             raise ValueError(f"a sequence of {length} tokens is longer than the model's {limit} positions: shorten it")
+
+
+def _first(input_ids: Tensor) -> Tensor:
+    """The flat places of each row's first token."""
+    return torch.arange(len(input_ids), device=input_ids.device) * input_ids.shape[1]
 
 
 def _named(kind: str, logits: Tensor) -> dict[str, Tensor | None]:
