@@ -110,7 +110,7 @@ class Tagging:
     def batch(self, items: Sequence[Item], *, numbers: IntArray, reading: Reading) -> TaskBatch:
         """targets: labels [rows, length], IGNORED where nothing is scored; the weight is the number of scored pieces, or the sum of their labels' weights."""
         padded = pad_rows([item.rows[0] for item in items], reading)
-        if items[0].target is None:
+        if any(item.target is None for item in items):
             return TaskBatch(**padded, numbers=numbers, weights={"loss": float(sum(len(item.kept.words) for item in items))})
         labels = np.full(tuple(padded["input_ids"].shape), IGNORED)
         for row, item in zip(labels, items, strict=True):
