@@ -20,7 +20,9 @@ class DataConfig:
     test
         File to evaluate the best checkpoint on at the end.
     validation_fraction
-        Share of the training rows held out where no validation file is given, by label and seed.
+        Share of the training rows held out where no validation file is given, by label.
+    split_seed
+        Seed of the rows held out: the same for every seed of the training.
     text_column
         Column of the text, of a pair's first text, or of the words, question or source.
     pair_column
@@ -44,6 +46,7 @@ class DataConfig:
     validation: str | None = None
     test: str | None = None
     validation_fraction: float = 0.1
+    split_seed: int = 0
     text_column: str | None = None
     pair_column: str | None = None
     label_column: str | None = None

@@ -20,7 +20,7 @@ def locate(context: str, text: str, start: int | None) -> tuple[Answer, bool] | 
 
     start: characters before it; None: the first place. Spaces around a text that the context lacks so are left away.
     """
-    if start is not None and context[start : start + len(text)] == text and start >= 0:
+    if start is not None and start >= 0 and text and context[start : start + len(text)] == text:
         return Answer(text=text, start=start), False
     places = _places(context, text)
     if not places and (stripped := text.strip()) and stripped != text:

@@ -57,7 +57,9 @@ def find_scheme(tags: Iterable[tuple[str, Place]], *, file: str) -> Scheme:
 
     Raises InputError naming the tags that no one scheme has together, and tags without a prefix among those that have one.
     """
-    first = dict(reversed(list(tags)))
+    first: dict[str, Place] = {}
+    for tag, place in tags:
+        first.setdefault(tag, place)
     split = {tag: parts for tag in first if (parts := split_tag(tag))}
     bare = [tag for tag in first if tag != OUTSIDE and tag not in split]
     if len(split) < len(bare) or not split:
