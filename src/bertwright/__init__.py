@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bertwright.api import evaluate, load, prepare, pretrain
+    from bertwright.api import evaluate, finetune, load, prepare, pretrain
     from bertwright.training.callbacks import Callback
 
 __version__ = "0.2.0"
-__all__ = ["Callback", "__version__", "evaluate", "load", "prepare", "pretrain"]
+__all__ = ["Callback", "__version__", "evaluate", "finetune", "load", "prepare", "pretrain"]
 
 
 def __getattr__(name: str) -> object:

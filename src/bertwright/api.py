@@ -19,15 +19,20 @@ from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
 from bertwright.inference.tokenizers import with_tokenizer
 from bertwright.objectives import OBJECTIVES, Objective, objective
+from bertwright.reports.page import write_report
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.events import Observer
+from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
+from bertwright.training.finetuning import finetune as train_on_labels
+from bertwright.training.grid import combinations, grid_of, lists_of_values
 from bertwright.training.pretrain import pretrain as train
+from bertwright.training.sweep import Comparison, sweep
 
-__all__ = ["Predictor", "evaluate", "load", "prepare", "pretrain"]
+__all__ = ["Predictor", "evaluate", "finetune", "load", "prepare", "pretrain"]
 
 ROW = 128  # tokens of a row to measure on, unless told: those of pretrain's default
 
-Config = TypeVar("Config", PrepareConfig, PretrainConfig)
+Config = TypeVar("Config", PrepareConfig, PretrainConfig, FinetuneConfig)
 
 
 def prepare(*inputs: str | Path, out: str | Path, **options: Any) -> CorpusReport:
@@ -42,6 +47,40 @@ def pretrain(shards: str | Path, *, out: str | Path, observers: Sequence[Observe
     observers: called with every training event. Raises InputError naming every mistake at once, Interrupted after a signal, once saved.
     """
     return train(Path(shards), out=Path(out), config=_config(PretrainConfig, options), observers=observers)
+
+
+def finetune(
+    checkpoint: str | Path,
+    train: str | Path,
+    *,
+    out: str | Path,
+    seeds: int | None = None,
+    observers: Sequence[Observer] = (),
+    report: bool = True,
+    **options: Any,
+) -> FinetuneResult | Comparison:
+    """Trains a checkpoint on labelled data into the run folder `out`, or goes on with what is in it; `options` are those of `bertwright finetune`.
+
+    A list for any key, or `seeds`, trains once for each combination of values in folders of their own, and gives their comparison. observers: called with
+    every training event. report: also write report.html and its figures. Raises InputError naming every mistake at once, Interrupted after a signal, once
+    saved.
+    """
+    single, lists = lists_of_values(options, FinetuneConfig)
+    config = _config(FinetuneConfig, single)
+    grid = grid_of(lists, config, seeds=seeds)
+
+    def train_one(folder: Path, values: Mapping[str, Any]) -> FinetuneResult:
+        result = train_on_labels(checkpoint, train, out=folder, config=dataclasses.replace(config, **values), observers=observers)
+        if report and result.metrics:
+            write_report(result.run)
+        return result
+
+    if config.dry_run or not grid:
+        return train_one(Path(out), combinations(grid)[0])
+    comparison = sweep(train_one, out=out, grid=grid, settings=config.as_dict(), observers=observers)
+    if report:
+        write_report(Path(out))
+    return comparison
 
 
 def evaluate(

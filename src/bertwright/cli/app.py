@@ -8,11 +8,13 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from bertwright import __version__
 from bertwright.cli.config_file import ConfigFile
+from bertwright.cli.help import in_sections
 from bertwright.errors import InputError
 
 
@@ -29,6 +31,7 @@ COMMANDS = (
     Command("demo", "bertwright.cli.demo:demo", "The whole journey in minutes, on text every Python has."),
     Command("prepare", "bertwright.cli.prepare:prepare", "Text to tokenizer, token shards and corpus report."),
     Command("pretrain", "bertwright.cli.pretrain:pretrain", "Pre-train a model on prepared shards, or train one on."),
+    Command("finetune", "bertwright.cli.finetune:finetune", "Train a checkpoint on labelled data: classes, numbers, tags, answers, vectors, text."),
     Command("evaluate", "bertwright.cli.evaluate:evaluate", "Measure a checkpoint on text: masked loss, perplexity."),
     Command("predict", "bertwright.cli.predict:predict", "Fill the [MASK]s of a text."),
     Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
@@ -50,6 +53,7 @@ def build_app(config: ConfigFile | None = None, *, chosen: str | None = None) ->
         help=HELP,
         help_epilogue=START,
         help_format="plaintext",
+        help_formatter=in_sections,
         version=__version__,
         config=config or (),
         default_parameter=Parameter(negative_bool=("no_",), negative_iterable=(), name_transform=_as_written),
@@ -80,12 +84,24 @@ def usage_problem(error: CycloptsError) -> str:
 
 def run(tokens: Iterable[str], config: ConfigFile | None = None) -> object:
     """Runs the command that `tokens` names; raises CycloptsError for a wrong command line and BertwrightError from the command itself."""
-    words = _standard_input_last(list(tokens))
+    words, lists = _several_values(_standard_input_last(list(tokens)), config)
     app = build_app(config, chosen=words[0] if words else None)
     command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     if config is not None and config.problems:
         raise InputError(*config.problems, *_further_problems(command, bound))
-    return command(*bound.args, **bound.kwargs)
+    return command(*bound.args, **{**bound.kwargs, **({"lists": lists} if lists else {})})
+
+
+def _several_values(words: list[str], config: ConfigFile | None) -> tuple[list[str], dict[str, list[Any]]]:
+    """Takes the keys with several values out of the command line and the file, for the one command that has a use for them."""
+    if words[:1] != ["finetune"]:
+        return words, {}
+    from bertwright.training.finetune_config import FinetuneConfig
+    from bertwright.training.grid import lists_of_tokens
+
+    of_file = {} if config is None else config.take_lists("finetune")
+    rest, lists = lists_of_tokens(words, FinetuneConfig)
+    return rest, {**of_file, **lists}
 
 
 def _further_problems(command: Callable[..., object], bound: inspect.BoundArguments) -> list[str]:

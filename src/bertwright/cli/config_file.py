@@ -61,6 +61,11 @@ class ConfigFile:
             if key in names and value is not None:  # null leaves the default
                 self.problems += self._fill(app, commands, arguments, key, value)
 
+    def take_lists(self, command: str) -> dict[str, list[Any]]:
+        """Takes out the command's keys whose value is a list."""
+        own = self.values[command] if isinstance(self.values.get(command), dict) else self.values
+        return {key: own.pop(key) for key in [key for key, value in own.items() if isinstance(value, list)]}
+
     def _section(self, commands: tuple[str, ...]) -> dict[str, Any]:
         command = commands[-1] if commands else ""
         sections = {key for key, value in self.values.items() if isinstance(value, dict) and key in self.commands}

@@ -2,10 +2,12 @@
 
 import torch
 
+from bertwright.checkpoints.meta import without_values
 from bertwright.models import Model
 from bertwright.training.devices import Device
 from bertwright.training.estimate import EFFICIENCY, bytes_needed, matrix_rate, operations_per_token
 from bertwright.training.events import Value
+from bertwright.training.finetune_plan import FinetunePlan
 from bertwright.training.plan import Plan
 
 
@@ -55,3 +57,45 @@ def _tokens_per_second(plan: Plan, device: Device) -> float:
 
 def _counted(amount: float, unit: str) -> str:
     return f"{amount:g} {unit.removesuffix('s') if amount == 1 else unit}"
+
+
+def finetune_values(plan: FinetunePlan, device: Device) -> dict[str, Value]:
+    """The plan of a fine-tuning by name: as `plan_values`, with the task, its labels and rows in place of the objective and its text."""
+    config, stack, source = plan.config, plan.architecture.last, plan.source
+    with without_values():
+        parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.family.complete_heads(plan.task.heads)).parameters())
+    rows, tokens = len(source.items), int(source.lengths.sum())
+    epochs = {"samples": plan.budget.amount / rows, "steps": plan.budget.amount * (config.batch_size or 1) / rows, "tokens": plan.budget.amount / tokens}
+    longest = int(source.lengths.max())
+    operations = operations_per_token(plan.architecture, length=max(1, tokens // rows), scored=0.0)
+    per_second = EFFICIENCY * matrix_rate(device, hidden_size=plan.architecture.hidden_size) * device.world_size / operations
+    passes = epochs.get(plan.budget.unit, plan.budget.amount * per_second / tokens)
+    return {
+        "model": f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {plan.architecture.vocab_size}",
+        "parameters": parameters,
+        "task": plan.task.name,
+        "labels": len(plan.splits.train.labels),
+        "metric": plan.task.metric,
+        "rows": len(plan.splits.train.examples),
+        "validation_rows": len(plan.splits.validation.examples),
+        "test_rows": 0 if plan.splits.test is None else len(plan.splits.test.examples),
+        "tokens_per_epoch": tokens,
+        "batch_size": config.batch_size or 0,
+        "micro_batch_size": config.micro_batch_size or 0,
+        "optimizer": f"{config.optimizer}, learning rate {config.learning_rate:.3g}",
+        "start": f"weights of {plan.begun.folder}",
+        "device": device.describe(),
+        "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else f"{passes:.3g} epochs",
+        "steps": max(1, round(passes * rows / (config.batch_size or 1))),
+        "epochs": passes,
+        "memory_bytes": bytes_needed(
+            plan.architecture,
+            parameters=parameters,
+            muon=config.optimizer == "muon",
+            half=bool(config.bf16 or config.fp16),
+            rows=config.micro_batch_size or 1,
+            length=longest,
+            scored=0.0,
+        ),
+        "expected_seconds": passes * tokens / per_second,
+    }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 Value = float | int | str
-Milestone = Literal["plan", "train", "evaluate", "save", "note", "done"]
+Milestone = Literal["plan", "train", "evaluate", "save", "note", "result", "done"]
 Moment = Literal["train_begin", "train_end", "epoch_begin", "epoch_end", "batch_begin", "batch_end"]
 Kind = Milestone | Moment
 MILESTONES: frozenset[str] = frozenset(get_args(Milestone))

@@ -19,6 +19,7 @@ from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
+from bertwright.training.settings import TrainingConfig
 
 DEFAULT_MINUTES = 10.0
 # Peak rates of Muon and AdamW that won the sweep at 4x256; wider models take less, as the inverse square root of their width.
@@ -215,7 +216,7 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device)
     )
 
 
-def budget_of(config: PretrainConfig, source: Source) -> Budget:
+def budget_of(config: TrainingConfig, source: Source) -> Budget:
     """How long a config trains on these samples; one epoch where it names no budget."""
     if config.max_steps is not None:
         return Budget("steps", config.max_steps)

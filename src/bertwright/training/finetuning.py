@@ -1,0 +1,178 @@
+"""Fine-tuning: a plan, a run folder, a model with the task's head, the loop, and what the best checkpoint reaches."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bertwright.architecture import HeadKind
+from bertwright.checkpoints.huggingface import SavableModel, empty_model, load_model
+from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.data.stream import Stream
+from bertwright.errors import InputError
+from bertwright.models.heads import build_heads
+from bertwright.models.initialisation import initialise
+from bertwright.tasks.registry import declared_heads, label_names, write_beside
+from bertwright.tasks.running import run as run_task
+from bertwright.training.adversarial import Adversary
+from bertwright.training.announce import finetune_values
+from bertwright.training.depth import freeze, layer_factor
+from bertwright.training.devices import Device, device_of_this_process
+from bertwright.training.events import Event, Observer
+from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
+from bertwright.training.finetune_plan import FinetunePlan, make_finetune_plan
+from bertwright.training.finetune_results import card_of, finish
+from bertwright.training.loop import Loop
+from bertwright.training.resuming import Identity, agreed_resume_point
+from bertwright.training.signals import caught_signals
+from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
+from bertwright.training.step import Updater
+from bertwright.training.watching import begin, watched
+
+
+def finetune(
+    checkpoint: str | Path, train: str | Path, *, out: str | Path, config: FinetuneConfig | None = None, observers: Sequence[Observer] = ()
+) -> FinetuneResult:
+    """Trains a checkpoint on labelled data, measures its best state on held-out rows, and leaves all of it in a run folder.
+
+    out: run folder, which is continued when it holds a run of the same config. Under torchrun every process calls this.
+    Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
+    """
+    config, out = config or FinetuneConfig(), Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: give the name of a run folder with --out")
+    device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
+    plan = make_finetune_plan(str(checkpoint), str(train), config, device)
+    if device.leads:
+        for observer in observers:
+            _announce(plan, device, observer)
+    if config.dry_run:
+        return FinetuneResult(out, out, {})
+    if not device.leads:
+        return _train(plan, RunFolder(out), device, ())
+    with RunFolder.open(out, write=True) as run:
+        return _train(plan, run, device, observers)
+
+
+def _announce(plan: FinetunePlan, device: Device, observer: Observer) -> None:
+    for line in (plan.begun.said, *plan.splits.said):
+        observer(Event("note", 0, {"text": line}))
+    observer(Event("note", 0, {"text": "\n".join(plan.report.lines())}))
+    observer(Event("plan", 0, finetune_values(plan, device)))
+
+
+def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> FinetuneResult:
+    config, notes = plan.config, list[str]()
+    with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
+        identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=str(plan.begun.folder))
+        checkpoint = agreed_resume_point(identity, run, device, notes)
+        model = _new_model(plan, notes).to(device.device)
+        freeze(model, config.freeze_layers)
+        for stack in filter(None, (model.encoder, model.decoder)):
+            stack.recomputes = config.gradient_checkpointing
+        updater = Updater.of(
+            model,
+            plan.source,
+            config,
+            device,
+            factor_of=lambda name: layer_factor(name, plan.architecture, config.layer_learning_rate_decay),
+            adversary=_adversary(config),
+            average=config.ema_decay,
+        )
+        state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
+        loop = Loop(
+            updater=updater,
+            stream=Stream(plan.source, seed=config.seed),
+            config=config,
+            budget=plan.budget,
+            device=device,
+            signals=signals,
+            evaluations=10,
+            evaluate=_evaluation(plan, model),
+            save=_saving(plan, run, device, updater, model, tell),
+            tell=tell,
+            judge=lambda metrics: -metrics[f"eval_{plan.task.metric}"],
+            patience=config.early_stopping_patience,
+        )
+        if device.leads:
+            begin(run, _identified(plan), state, plan.budget, checkpoint, notes, tell)
+        device.wait()
+        if not loop.finished(state):
+            state = loop.run(state)
+        result = finish(plan, run, state, device, tell) if device.leads else FinetuneResult(run.path, run.path, {})
+        device.wait()
+        tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
+        return result
+
+
+def _identified(plan: FinetunePlan) -> dict[str, Any]:
+    return {"checkpoint": str(plan.begun.folder), "train": plan.splits.train.name, **plan.config.as_dict()}
+
+
+def _adversary(config: FinetuneConfig) -> Adversary | None:
+    if config.adversarial == "fgm":
+        return Adversary.fgm(epsilon=config.adversarial_epsilon)
+    if config.adversarial == "pgd":
+        return Adversary.pgd(epsilon=config.adversarial_epsilon, alpha=config.adversarial_alpha, steps=config.adversarial_steps)
+    return None
+
+
+def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[str, float]]:
+    """What measures the model on the validation rows, in the precision that it trains in."""
+    examples, items = plan.splits.validation.examples, plan.validation.items
+
+    def evaluate_now() -> dict[str, float]:
+        outputs = run_task(plan.task, model, items, plan.reading)
+        predictions = plan.task.predictions(examples, items, outputs)
+        losses = [prediction.loss for prediction in predictions if prediction.loss is not None]
+        metrics = {"loss": sum(losses) / len(losses)} if losses else {}
+        return {f"eval_{name}": value for name, value in {**metrics, **plan.task.metrics(examples, predictions)}.items()}
+
+    return evaluate_now
+
+
+def _saving(plan: FinetunePlan, run: RunFolder, device: Device, updater: Updater, model: SavableModel, tell: Observer) -> Callable[[TrainState, bool], None]:
+    """What writes a checkpoint, on the process that leads, while the others wait."""
+    writer = CheckpointWriter(
+        model=model,
+        updater=updater,
+        tokenizer=plan.start.tokenizer,
+        kept=plan.kept,
+        data=plan.data(),
+        card=lambda name, state: card_of(plan, name=name, state=state),
+        beside=lambda folder: write_beside(plan.task, plan.start, folder, max_length=plan.config.max_seq_length or 0),
+    )
+
+    def save(state: TrainState, best: bool) -> None:
+        if device.leads:
+            step = state.progress.step
+            folder = run.save(step, lambda path: writer.write(path, state), best=best, keep=plan.config.save_total_limit)
+            tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
+        device.wait()
+
+    return save
+
+
+def _new_model(plan: FinetunePlan, notes: list[str]) -> SavableModel:
+    """The checkpoint's weights under the task's head, which is the checkpoint's own where it has one for these labels, else new."""
+    torch.manual_seed(plan.config.seed)
+    wanted = plan.family.complete_heads(plan.task.heads)
+    kept = tuple(head for head in wanted if head not in plan.task.heads or _has_this_head(plan, head))
+    loaded = load_model(plan.begun.folder, heads=kept, dtype=torch.float32, verify=True)
+    state = dict(loaded.model.state_dict())
+    if new := [head for head in wanted if head not in kept]:
+        heads = build_heads(plan.architecture, wanted)
+        initialise(heads, plan.architecture)
+        state |= {f"heads.{name}": tensor for name, tensor in heads.state_dict().items() if name.split(".")[0] in new}
+    if made := [head for head in wanted if head in (*new, *loaded.created)]:
+        notes.append(f"the checkpoint has no {' and no '.join(made)} head for these labels: made new")
+    model = empty_model(plan.architecture, wanted)
+    model.load_state_dict(state, assign=True)
+    return model.train()
+
+
+def _has_this_head(plan: FinetunePlan, head: HeadKind) -> bool:
+    """Whether the checkpoint was trained for these very labels."""
+    config = plan.start.config
+    return head in declared_heads(config) and (plan.architecture.head(head).labels is not None or label_names(config) == label_names(plan.kept))
