@@ -19,6 +19,7 @@ from bertwright.models import Model
 from bertwright.tasks.embedding import EmbedBatch, Embedding, cosent, in_batch_negatives
 from bertwright.tasks.predictions import Embedded
 from bertwright.tasks.ranking import ranked
+from bertwright.tasks.running import run
 from bertwright.tasks.task import Reading
 from bertwright.text.tokenizer import Tokenizer
 
@@ -115,13 +116,15 @@ def test_each_distinct_text_is_one_row(model: Model, tokenizer: Tokenizer) -> No
     for found, expected in zip(outputs_of(task, repeated, tokenizer, model), alone, strict=True):
         np.testing.assert_allclose(found.vectors, expected, atol=1e-6)
     items = task.items(repeated, tokenizer, max_length=24).items
-    apart = task.apart(items)
-    assert (len(apart.items), len(apart.places)) == (8, 6)
-    singles = task.batch(apart.items, numbers=np.arange(8), reading=Reading.of(model.architecture))
-    with torch.inference_mode():
-        joined = apart.together(task.outputs(model, singles))
+    assert (len(task.apart(items).items), len(task.apart(items).places)) == (8, 6)
+    rows: list[int] = []
+    told: list[int] = []
+    model.register_forward_hook(lambda module, given, output: rows.append(len(given[0])))
+    joined = run(task, model, items, Reading.of(model.architecture), tokens=20, passed=told.append)
     for found, expected in zip(joined, alone, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert (sum(rows), sum(told)) == (8, 6)
+    assert len(rows) > 1
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])

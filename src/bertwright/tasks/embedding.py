@@ -20,6 +20,7 @@ from bertwright.metrics.retrieval import rank_scores
 from bertwright.objectives import Losses, Term
 from bertwright.tasks.predictions import Embedded
 from bertwright.tasks.ranking import ranked
+from bertwright.tasks.running import Apart
 from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows
 from bertwright.text.tokenizer import Tokenizer
 
@@ -39,18 +40,6 @@ class EmbedBatch(TaskBatch):
     """Each distinct text is one row. places: [items, texts], the row of each text; of an item with fewer texts than others its first one again."""
 
     places: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Apart:
-    """The distinct texts of some items, each an item of its own; places: of each item's texts, which ones they are."""
-
-    items: list[Item]
-    places: list[tuple[int, ...]]
-
-    def together(self, outputs: Sequence[Any]) -> list[Any]:
-        """The outputs of the items that they came from."""
-        return [np.concatenate([outputs[place] for place in places]) for places in self.places]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """A task's items through a model, longest first, so that no row is padded much."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +15,26 @@ from bertwright.tasks.task import Item, Reading, Task
 TOKENS = 4096
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """The distinct rows of some items, each an item of its own; places: of each item's rows, which ones they are."""
+
+    items: list[Item]
+    places: list[tuple[int, ...]]
+
+    def together(self, outputs: Sequence[Any]) -> list[Any]:
+        """The outputs, [1, size] each, of the items that the rows came from: [rows, size]."""
+        return [np.concatenate([outputs[place] for place in places]) for places in self.places]
+
+
+@runtime_checkable
+class ReadsApart(Protocol):
+    """A task whose rows are read each by itself, so that equal ones need be read only once, among others of their own length."""
+
+    def apart(self, items: Sequence[Item]) -> Apart:
+        """The distinct rows of the items."""
+
+
 @torch.inference_mode()
 def run(
     task: Task, model: nn.Module, items: Sequence[Item], reading: Reading, *, tokens: int = TOKENS, passed: Callable[[int], None] | None = None
@@ -21,14 +42,18 @@ def run(
     """The task's output for each item, in the items' order; the model is in evaluation mode meanwhile. passed: told how many items a pass took."""
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
-    found: list[Any] = [None] * len(items)
+    apart = task.apart(items) if isinstance(task, ReadsApart) else None
+    read = items if apart is None else apart.items
+    found: list[Any] = [None] * len(read)
+    done = 0
     try:
-        for chosen in batches([item.length * len(item.rows) for item in items], tokens=tokens):
-            batch = task.batch([items[number] for number in chosen], numbers=np.array(chosen), reading=reading)
+        for chosen in batches([item.length * len(item.rows) for item in read], tokens=tokens):
+            batch = task.batch([read[number] for number in chosen], numbers=np.array(chosen), reading=reading)
             for number, output in zip(chosen, task.outputs(model, batch.to(device)), strict=True):
                 found[number] = output
+            before, done = done, done + len(chosen)
             if passed is not None:
-                passed(len(chosen))
+                passed(done * len(items) // len(read) - before * len(items) // len(read))
     finally:
         model.train(was_training)
-    return found
+    return found if apart is None else apart.together(found)
