@@ -70,7 +70,7 @@ def find_scheme(tags: Iterable[tuple[str, Place]], *, file: str) -> Scheme:
             f"{file}: tags with and without a prefix are mixed ({with_prefix}, {_at(first[with_prefix])}; {bare[0]}, {_at(first[bare[0]])}): "
             "write B- or I- before each type, and O for no entity"
         )
-    by_prefix = {prefix: tag for tag, (prefix, _) in split.items()}
+    by_prefix = {prefix: tag for tag, (prefix, _) in reversed(split.items())}
     for name, prefixes in SCHEMES.items():
         if by_prefix.keys() <= set(prefixes):
             return Scheme(name)
