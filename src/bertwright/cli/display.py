@@ -19,6 +19,7 @@ Values = Mapping[str, float | int | str]
 
 PLAIN_SECONDS = 10.0  # plain lines come no closer together than this; metrics.jsonl has every step
 SHOWN_EVALUATIONS = 6
+SHOWN_METRICS = 4
 REFRESHES = 4  # a second
 BAR_WIDTH = 50
 
@@ -69,6 +70,8 @@ def plain_lines(event: "Event") -> list[str]:
         return plan_lines(values)
     if event.kind == "note":
         return [str(values["text"])]
+    if event.kind == "result":
+        return [f"{values['split']:<12} " + "   ".join(f"{name.replace('_', ' ')} {float(values[name]):.4f}" for name in [*values][1 : SHOWN_METRICS + 1])]
     return [f"trained for {duration(float(values['seconds']))}"] if "seconds" in values else []
 
 
@@ -76,7 +79,7 @@ def plan_lines(values: Values) -> list[str]:
     """What is about to happen, one line for each thing a user may want to change or expect."""
     rows = {
         "model": f"{values['model']}: {_count(values['parameters'])} parameters",
-        "text": f"{values['train_tokens']:,} tokens, {values['samples_per_epoch']:,} samples an epoch, for {values['objective']}",
+        **_learnt_from(values),
         "batch": f"{values['batch_size']} samples a step, {values['micro_batch_size']} at once",
         "optimizer": values["optimizer"],
         "start": values["start"],
@@ -85,6 +88,14 @@ def plan_lines(values: Values) -> list[str]:
         "memory": f"about {_count(float(values['memory_bytes']))}B",
     }
     return [f"{name:<12} {row}" for name, row in rows.items()]
+
+
+def _learnt_from(values: Values) -> dict[str, str]:
+    if "objective" in values:
+        return {"text": f"{values['train_tokens']:,} tokens, {values['samples_per_epoch']:,} samples an epoch, for {values['objective']}"}
+    labels = f", {values['labels']} labels" if values["labels"] else ""
+    rows = f"{values['rows']:,} rows of {values['tokens_per_epoch']:,} tokens, {values['validation_rows']:,} to validate"
+    return {"task": f"{values['task']}{labels}; the best checkpoint by {values['metric']}", "data": rows}
 
 
 class LivePanel:
@@ -124,7 +135,9 @@ class LivePanel:
 
 
 def evaluation_summary(values: Values) -> str:
-    """Validation in one line: the masked loss beside what chance and word frequencies alone would give."""
+    """Validation in one line: the masked loss beside what chance and word frequencies alone would give, or a task's first metrics."""
+    if "eval_mlm_loss" not in values:
+        return "   ".join(f"{_plain(name)} {float(values[name]):.4f}" for name in _first_metrics(values))
     beside = [f"{name} {values[key]:.2f}" for key, name in (("chance_loss", "chance"), ("unigram_entropy", "word frequencies alone")) if key in values]
     parts = [f"masked loss {values['eval_mlm_loss']:.3f}" + (f" ({', '.join(beside)})" if beside else "")]
     if "eval_mlm_accuracy" in values:
@@ -141,12 +154,27 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _first_metrics(values: Values) -> list[str]:
+    """The loss, and the metrics that the task itself puts in front."""
+    return [name for name in values if name.startswith("eval_")][:SHOWN_METRICS]
+
+
+def _plain(name: str) -> str:
+    """`eval_f1_macro` as f1 macro."""
+    return name.removeprefix("eval_").replace("_", " ")
+
+
 def _evaluations(evaluations: list[tuple[int, Values]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("step", justify="right")
-    for heading in ("validation loss", "chance", "word frequencies", "accuracy", "next sentence"):
+    newest = evaluations[-1][1]
+    formats = {name: ".4f" for name in _first_metrics(newest)}
+    headings = {name: _plain(name) for name in formats}
+    if "eval_mlm_loss" in newest:
+        formats = {"eval_mlm_loss": ".3f", "chance_loss": ".2f", "unigram_entropy": ".2f", "eval_mlm_accuracy": ".1%", "eval_nsp_accuracy": ".1%"}
+        headings = dict(zip(formats, ("validation loss", "chance", "word frequencies", "accuracy", "next sentence"), strict=True))
+    for heading in headings.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    formats = {"eval_mlm_loss": ".3f", "chance_loss": ".2f", "unigram_entropy": ".2f", "eval_mlm_accuracy": ".1%", "eval_nsp_accuracy": ".1%"}
     for step, values in evaluations:
         table.add_row(str(step), *(format(values[key], form) if key in values else "-" for key, form in formats.items()))
     return table

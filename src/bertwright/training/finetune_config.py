@@ -70,7 +70,6 @@ class FinetuneConfig(DataConfig, TrainingConfig):
     warmup_steps: float = 0.1
     adam_beta2: float = 0.999
     eval_steps: int | str | None = "epoch"
-    save_steps: int | str | None = "epoch"
     save_total_limit: int = 1
 
     def problems(self) -> list[str]:

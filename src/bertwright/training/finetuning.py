@@ -1,6 +1,7 @@
 """Fine-tuning: a plan, a run folder, a model with the task's head, the loop, and what the best checkpoint reaches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
 from bertwright.training.watching import begin, watched
+
+
+# Share of the loss in what evaluations are compared by: less than one row more or less of a million makes of a metric.
+TIE = 1e-7
 
 
 def finetune(
@@ -88,11 +93,11 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
             budget=plan.budget,
             device=device,
             signals=signals,
-            evaluations=10,
+            evaluations=1,
             evaluate=_evaluation(plan, model),
             save=_saving(plan, run, device, updater, model, tell),
             tell=tell,
-            judge=lambda metrics: -metrics[f"eval_{plan.task.metric}"],
+            judge=partial(_judge, plan.task.metric),
             patience=config.early_stopping_patience,
         )
         if device.leads:
@@ -104,6 +109,11 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
         device.wait()
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return result
+
+
+def _judge(metric: str, metrics: Mapping[str, float]) -> float:
+    """Lower is better: the metric turned round, and where two evaluations have the same, the loss."""
+    return -metrics[f"eval_{metric}"] + TIE * min(metrics.get("eval_loss", 0.0), 1.0 / TIE)
 
 
 def _identified(plan: FinetunePlan) -> dict[str, Any]:
@@ -126,8 +136,9 @@ def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[st
         outputs = run_task(plan.task, model, items, plan.reading)
         predictions = plan.task.predictions(examples, items, outputs)
         losses = [prediction.loss for prediction in predictions if prediction.loss is not None]
-        metrics = {"loss": sum(losses) / len(losses)} if losses else {}
-        return {f"eval_{name}": value for name, value in {**metrics, **plan.task.metrics(examples, predictions)}.items()}
+        found, judged = plan.task.metrics(examples, predictions), plan.task.metric
+        first = {"loss": sum(losses) / len(losses)} if losses else {}
+        return {f"eval_{name}": value for name, value in {**first, judged: found[judged], **found}.items()}
 
     return evaluate_now
 
