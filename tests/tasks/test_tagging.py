@@ -14,7 +14,7 @@ from bertwright.data.labelled.examples import TagExample
 from bertwright.data.places import Place
 from bertwright.errors import InputError
 from bertwright.tasks.alignment import align
-from bertwright.tasks.predictions import Entity
+from bertwright.tasks.predictions import Entity, Tagged
 from bertwright.tasks.running import run
 from bertwright.tasks.tagging import Tagging, balanced_tag_weights
 from bertwright.tasks.words import words_of
@@ -257,3 +257,22 @@ def test_pieces_are_aligned_with_words_by_characters() -> None:
     assert align([(0, 2), (3, 5)], [(1, 2), (2, 2), (3, 5)]) == ([0, 1], [0, 2], [])
     assert align([(0, 2), (3, 5)], [(3, 5)]) == ([1], [0], [])
     assert align([(0, 2)], []) == ([], [], [])
+
+
+def test_a_text_without_words_is_cut_into_words(bert: Tokenizer) -> None:
+    examples = [TagExample(words=(), text="anna left rome, june 1998."), TagExample(words=("anna", "left"))]
+    items = TASK.items(examples, bert, max_length=64).items
+    outputs = [np.zeros((item.length, len(LABELS)), dtype=np.float32) for item in items]
+    outputs[0][1, 1] = 1
+    found = TASK.predictions(examples, items, outputs)
+    assert [each.words for each in found] == [("anna", "left", "rome", ",", "june", "1998", "."), ("anna", "left")]
+    assert found[0].entities[0].text == "anna"
+    assert found[1].text == "anna left"
+
+
+def test_tags_without_prefixes_are_measured_word_by_word() -> None:
+    task = Tagging(labels=("NOUN", "VERB", "DET"))
+    assert (task.metric, TASK.metric, Tagging(labels=("NOUN",), metric="f1_macro").metric) == ("accuracy", "f1", "f1_macro")
+    examples = [TagExample(words=("a", "b", "c"), tags=("NOUN", "VERB", "VERB")), TagExample(words=("d",), tags=("NOUN",))]
+    found = [Tagged(text="", words=(), tags=tags, entities=()) for tags in (("NOUN", "NOUN", "VERB"), ("NOUN",))]
+    assert task.metrics(examples, found) == {"accuracy": 0.75, "f1_macro": pytest.approx((0.8 + 2 / 3) / 2)}

@@ -15,6 +15,8 @@ from bertwright.tasks.words import joined, words_of
         (("a", "b"), "a b"),
         ((), ""),
         (("", "a"), " a"),
+        (("", "北", "", "京", "a"), "北京a"),
+        (("北", "a", "北京", "大"), "北 a 北京大"),
     ],
 )
 def test_words_are_joined_as_their_script_has_it(words: tuple[str, ...], text: str) -> None:

@@ -1,5 +1,6 @@
 """Tagging: a label for each word, and the entities that the labels make."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,11 +19,11 @@ from bertwright.errors import InputError
 from bertwright.metrics.entities import entity_metrics
 from bertwright.objectives import Losses, Term
 from bertwright.tasks.alignment import Alignment, align
-from bertwright.tasks.bio import OUTSIDE, complete, entities
+from bertwright.tasks.bio import OUTSIDE, complete, entities, kind_of
 from bertwright.tasks.predictions import Tagged
 from bertwright.tasks.task import IGNORED, Item, Items, Reading, Row, TaskBatch, call, pad_rows
 from bertwright.tasks.windows import shared_tokens, windows
-from bertwright.tasks.words import Span, joined
+from bertwright.tasks.words import whole
 from bertwright.text.pieces import Template
 from bertwright.text.tokenizer import Tokenizer
 
@@ -45,18 +46,27 @@ class Tagging:
     The likeliest label of each word is taken, as transformers' pipeline does with aggregation_strategy="first", and an "I-" that nothing began is its
     entity's "B-", which leaves the entities as they are. A word without a piece, of control characters alone, is "O" unless an entity goes on around it;
     one whose piece began in the word before goes on with its label.
-    smoothing: share of the target spread evenly over all labels. weights: of each label in the loss.
+    smoothing: share of the target spread evenly over all labels. weights: of each label in the loss. metric: by default f1, or accuracy where no label has a
+    prefix, such as parts of speech.
     """
 
     labels: tuple[str, ...]
     stride: int | None = None
     smoothing: float = 0.0
     weights: tuple[float, ...] | None = None
-    metric: str = "f1"
+    metric: str = ""
     name: TaskName = "tag"
     heads: tuple[HeadKind, ...] = (TAG,)
     terms: tuple[str, ...] = ("loss",)
     decomposes: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.metric:
+            object.__setattr__(self, "metric", "f1" if self._of_entities else "accuracy")
+
+    @property
+    def _of_entities(self) -> bool:
+        return any(kind_of(label) != label for label in self.labels)
 
     @property
     def num_labels(self) -> int:
@@ -76,15 +86,15 @@ class Tagging:
         if room < 1:
             raise InputError(f"max_seq_length {max_length} has no room for a text beside the {template.size} special tokens: take a larger one")
         _check(examples)
-        texts = [located(example) for example in examples]
+        located = [whole(example) for example in examples]
         numbers = {label: number for number, label in enumerate(self.labels)}
         found: list[Item] = []
         bare = following = unknown = 0
-        for number, (example, (_, spans), pieces) in enumerate(zip(examples, texts, tokenizer.pieces([text for text, _ in texts]), strict=True)):
-            alignment = align(spans, pieces.offsets)
+        for number, (example, pieces) in enumerate(zip(located, tokenizer.pieces([example.text for example in located]), strict=True)):
+            alignment = align(example.spans, pieces.offsets)
             target = None if example.tags is None else [numbers.get(tag, IGNORED) for tag in example.tags]
             found += self._windows(number, pieces.ids, alignment, target, template, room=room)
-            bare += len(spans) - len(alignment.words) - len(alignment.following)
+            bare += len(example.words) - len(alignment.words) - len(alignment.following)
             following += len(alignment.following)
             unknown += 0 if target is None else target.count(IGNORED)
         said = (
@@ -136,10 +146,9 @@ class Tagging:
         of_example: list[list[tuple[Item, NDArray[np.float32]]]] = [[] for _ in examples]
         for item, output in zip(items, outputs, strict=True):
             of_example[item.example].append((item, output[item.kept.places]))
-        return [self._prediction(example, found) for example, found in zip(examples, of_example, strict=True)]
+        return [self._prediction(whole(example), found) for example, found in zip(examples, of_example, strict=True)]
 
     def _prediction(self, example: TagExample, found: list[tuple[Item, NDArray[np.float32]]]) -> Tagged:
-        text, spans = located(example)
         tags: list[str | None] = [None] * len(example.words)
         scores: list[float | None] = [None] * len(example.words)
         losses: list[float] = []
@@ -149,18 +158,14 @@ class Tagging:
                 tags[word], scores[word] = self.labels[label], score
             if item.target is not None:
                 losses += [-float(logs[row, label]) for row, label in enumerate(item.target) if label != IGNORED]
-        whole = complete(tags, following=found[0][0].kept.following if found else ())
-        loss = sum(losses) / len(losses) if losses else None
-        return Tagged(text=text, words=example.words, tags=whole, entities=entities(whole, text=text, spans=spans, scores=scores), loss=loss)
+        legal = complete(tags, following=found[0][0].kept.following if found else ())
+        spans = entities(legal, text=example.text, spans=example.spans, scores=scores)
+        return Tagged(text=example.text, words=example.words, tags=legal, entities=spans, loss=sum(losses) / len(losses) if losses else None)
 
     def metrics(self, examples: Sequence[TagExample], predictions: Sequence[Tagged]) -> dict[str, float]:
-        """precision, recall and f1 of entities, and the accuracy of tags."""
-        return entity_metrics([example.tags or (OUTSIDE,) * len(example.words) for example in examples], [found.tags for found in predictions])
-
-
-def located(example: TagExample) -> tuple[str, tuple[Span, ...]]:
-    """The text and where each word stands in it; where an example has no text, its words joined."""
-    return (example.text, example.spans) if example.text else joined(example.words)
+        """precision, recall and f1 of entities, and the accuracy of tags; where no label has a prefix, f1_macro and accuracy of words."""
+        gold, said = [example.tags or (OUTSIDE,) * len(example.words) for example in examples], [found.tags for found in predictions]
+        return entity_metrics(gold, said) if self._of_entities else _word_metrics(gold, said)
 
 
 def balanced_tag_weights(labels: tuple[str, ...], examples: Sequence[TagExample]) -> tuple[float, ...]:
@@ -170,6 +175,16 @@ def balanced_tag_weights(labels: tuple[str, ...], examples: Sequence[TagExample]
         for tag in example.tags or ():
             counts[tag] += 1
     return tuple(sum(counts.values()) / (len(labels) * max(count, 1)) for count in counts.values())
+
+
+def _word_metrics(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> dict[str, float]:
+    pairs = Counter(pair for there, found in zip(gold, said, strict=True) for pair in zip(there, found, strict=True))
+    there, given = Counter[str](), Counter[str]()
+    for (one, other), count in pairs.items():
+        there[one] += count
+        given[other] += count
+    scores = [2 * pairs[tag, tag] / (there[tag] + given[tag]) for tag in there | given]
+    return {"accuracy": sum(pairs[tag, tag] for tag in there) / pairs.total(), "f1_macro": sum(scores) / len(scores)}
 
 
 def _check(examples: Sequence[TagExample]) -> None:

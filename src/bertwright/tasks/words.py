@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
 
 from tokenizers import pre_tokenizers
 
@@ -17,21 +19,26 @@ SPLIT = pre_tokenizers.BertPreTokenizer()
 Span = tuple[int, int]
 
 
+def whole(example: TagExample) -> TagExample:
+    """The same with words, text and spans: the text of words joined, or the words of a text cut, where either is not given."""
+    if example.words and not example.text:
+        text, spans = joined(example.words)
+        return replace(example, text=text, spans=spans)
+    return words_of(example.text) if example.text and not example.words else example
+
+
 def joined(words: Sequence[str]) -> tuple[str, tuple[Span, ...]]:
     """The text of words and where each stands in it: a space between two, none between Chinese characters, nor anywhere in a text of single characters with
     Chinese among them."""
-    single = all(len(word) == 1 for word in words) and any(_is_han(word) for word in words)
-    parts: list[str] = []
-    spans: list[Span] = []
-    length = 0
-    for word in words:
-        if parts and not single and not (_is_han(parts[-1][-1:]) and _is_han(word[:1])):
-            parts.append(" ")
-            length += 1
-        parts.append(word)
-        spans.append((length, length + len(word)))
-        length += len(word)
-    return "".join(parts), tuple(spans)
+    ends = list(accumulate(len(word) for word in words))
+    starts = [end - len(word) for end, word in zip(ends, words, strict=True)]
+    if ONE.search("".join(words)) is None:
+        return " ".join(words), tuple((start + before, end + before) for start, end, before in zip(starts, ends, range(len(words)), strict=True))
+    single = all(len(word) <= 1 for word in words)
+    apart = [not single and not (_is_han(last[-1:]) and _is_han(first[:1])) for last, first in pairwise(words)]
+    before = [0, *accumulate(apart)]
+    text = "".join(" " * space + word for space, word in zip([False, *apart], words, strict=True))
+    return text, tuple((start + shift, end + shift) for start, end, shift in zip(starts, ends, before, strict=True))
 
 
 def words_of(text: str) -> TagExample:
