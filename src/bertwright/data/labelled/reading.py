@@ -1,16 +1,17 @@
 """Files of labelled rows as what the tasks are learnt from, whatever the files' kind."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from bertwright.data.labelled.bad_rows import many_rows
 from bertwright.data.labelled.config import DataConfig
-from bertwright.data.labelled.content import group_of
-from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName, TextExample
+from bertwright.data.labelled.content import group_of, labels_of
+from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
 from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
-from bertwright.data.labelled.known import Known, Made
+from bertwright.data.labelled.known import Known, Made, listed
 from bertwright.data.labelled.making import make
 from bertwright.data.labelled.opening import open_labelled
 from bertwright.data.labelled.splits import hold_out
@@ -65,17 +66,23 @@ def with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:
 
 def _held_out(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData, LabelledData, str]:
     """Training and validation rows, and what to say of them."""
-    groups, strata = [group_of(example) for example in data.examples], [_stratum(example) for example in data.examples]
+    groups, strata = [group_of(example) for example in data.examples], _strata(data)
     held = hold_out(groups, strata, fraction=fraction, seed=seed)
     if not held:
         raise InputError(f"{data.name}: {many_rows(len(data.examples))}, none of which can be held out for validation: give more rows, or --validation FILE")
     chosen = set(held)
     train = replace(data, examples=[example for number, example in enumerate(data.examples) if number not in chosen])
     validation = replace(data, examples=[data.examples[number] for number in held], left_out={})
-    by = " by label and" if data.task == "classify" else ""
-    line = f"validation: {many_rows(len(held))} of {data.name}, drawn{by} with seed {seed}: --validation names a file"
-    return train, validation, line
+    line = f"validation: {many_rows(len(held))} of {data.name}, drawn {'by label ' if data.labels and data.task == 'classify' else ''}with seed {seed}"
+    evaluated = {strata[number] for number in held}
+    if data.task == "classify" and not data.several and (alone := sorted({label for label in strata if label not in evaluated})):
+        line += f"; {len(alone)} label{' of one row stays' if len(alone) == 1 else 's of one row stay'} in training ({listed(alone)})"
+    return train, validation, f"{line}: --validation names a file"
 
 
-def _stratum(example: Any) -> Any:
-    return example.label if isinstance(example, TextExample) and not isinstance(example.label, float) else None
+def _strata(data: LabelledData) -> list[str]:
+    """What each row is drawn by: its label; of several the rarest, so that each label is held out; nothing where there are no classes."""
+    if data.task != "classify":
+        return [""] * len(data.examples)
+    counts = Counter(label for example in data.examples for label in labels_of(example))
+    return [min(labels_of(example), key=lambda label: (counts[label], label), default="") for example in data.examples]

@@ -1,6 +1,5 @@
 """The data report as a person reads it on a terminal: aligned, wrapped, Chinese two columns wide."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 from unicodedata import east_asian_width
@@ -35,9 +34,24 @@ def report_lines(report: Mapping[str, Any], *, width: int) -> list[str]:
 
 def _wrapped(name: str, value: str, indent: int, width: int) -> list[str]:
     """A name and its text, the text's further lines below its first."""
-    room = max(width - indent, 20)
-    first, *others = textwrap.wrap(value, room, break_long_words=False, break_on_hyphens=False) or [""]
+    first, *others = _wrap(value, max(width - indent, 20)) or [""]
     return [_padded(name, indent) + first, *(" " * indent + line for line in others)]
+
+
+def _wrap(text: str, room: int) -> list[str]:
+    """Lines of at most `room` columns, broken at spaces, and inside a word that is wider (a path, Chinese); textwrap counts characters, not columns."""
+    found = [""]
+    for word in text.split():
+        if found[-1] and _width(found[-1]) + 1 + _width(word) <= room:
+            found[-1] += " " + word
+            continue
+        if found[-1]:
+            found.append("")
+        for character in word:
+            if _width(found[-1]) + _width(character) > room:
+                found.append("")
+            found[-1] += character
+    return found
 
 
 def _labels(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, int], width: int) -> list[str]:

@@ -1,0 +1,149 @@
+"""Which rows are trained on, evaluated on and tested on: folders, files named beside, and a share held out by label and seed."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertwright.data.labelled.config import DataConfig
+from bertwright.data.labelled.reading import read_labelled, read_splits
+from bertwright.data.labelled.splits import hold_out
+from bertwright.errors import InputError
+
+GOOD = "text,label\n" + "".join(f"words {n},{'xyz'[n % 3]}\n" for n in range(60))
+
+
+def test_each_label_gives_its_share_and_at_least_one_row() -> None:
+    labels = ["often"] * 1000 + ["seldom"] * 30 + ["twice"] * 2 + ["once"]
+    held = hold_out(range(len(labels)), labels, fraction=0.1, seed=3)
+    assert Counter(labels[row] for row in held) == {"often": 100, "seldom": 3, "twice": 1}
+    assert held == sorted(held)
+
+
+def test_the_same_seed_holds_out_the_same_rows_and_another_others() -> None:
+    labels = ["a", "b"] * 200
+    first, again, other = (hold_out(range(400), labels, fraction=0.2, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    # Written down once, so that a change of the draw, which would change every published split, does not go unseen.
+    assert hold_out(range(20), ["a"] * 20, fraction=0.2, seed=0) == sorted(np.random.default_rng(0).permutation(20)[:4].tolist())
+
+
+def test_rows_of_one_text_stay_on_one_side() -> None:
+    groups = [number // 5 for number in range(200)]
+    held = set(hold_out(groups, ["a"] * 200, fraction=0.25, seed=0))
+    assert len(held) == 50
+    assert all(len({row in held for row in range(start, start + 5)}) == 1 for start in range(0, 200, 5))
+
+
+def test_held_out_rows_are_said_and_disjoint(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD + "only once,w\n")
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(validation_fraction=0.2), seed=7)
+    assert (len(splits.train.examples), len(splits.validation.examples)) == (49, 12)
+    assert not {example.text for example in splits.train.examples} & {example.text for example in splits.validation.examples}
+    assert [example.text for example in splits.train.examples if example.label == "w"] == ["only once"]
+    assert splits.validation.labels == splits.train.labels == ("w", "x", "y", "z")
+    assert any("validation: 12 rows of" in line and "with seed 7" in line and "1 label of one row stays in training" in line for line in splits.said)
+
+
+def test_rows_of_several_labels_are_drawn_by_the_rarest(tmp_path: Path) -> None:
+    rows = [f"words {n},often{'|seldom' if n % 10 == 0 else ''}|own{n}" for n in range(100)]
+    (tmp_path / "a.csv").write_text("text,label\n" + "\n".join(rows) + "\n" + "".join(f"more {n},often|seldom\n" for n in range(10)))
+    with pytest.raises(InputError, match="none of which can be held out"):
+        read_splits(str(_only_unique(tmp_path)), DataConfig(several_labels="|"), seed=0)
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(several_labels="|"), seed=0)
+    assert all("seldom" in example.label for example in splits.validation.examples)
+
+
+def _only_unique(folder: Path) -> Path:
+    (folder / "unique.csv").write_text("text,label\n" + "".join(f"words {n},own{n}\n" for n in range(20)))
+    return folder / "unique.csv"
+
+
+def test_numbers_and_questions_are_held_out_too(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,score\n" + "".join(f"words {n},{n / 10}\n" for n in range(50)))
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(), seed=0)
+    assert (splits.train.task, len(splits.validation.examples)) == ("regress", 5)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [("train", "dev", "test"), ("training", "validation", "test"), ("a-train-1", "a-val-1", "a-test-1"), ("x.train", "x.valid", None)],
+)
+def test_a_folder_holds_its_parts(tmp_path: Path, train: str, validation: str, test: str | None) -> None:
+    for name in filter(None, (train, validation, test)):
+        (tmp_path / f"{name}.csv").write_text(GOOD)
+    (tmp_path / "README.md").write_text("What stands here is not data.")
+    splits = read_splits(str(tmp_path), DataConfig(), seed=0)
+    assert splits.train.name == str(tmp_path / f"{train}.csv")
+    assert splits.validation.name == str(tmp_path / f"{validation}.csv")
+    assert (splits.test.name if splits.test else None) == (str(tmp_path / f"{test}.csv") if test else None)
+    assert sum("found with the training data" in line for line in splits.said) == (2 if test else 1)
+
+
+def test_what_the_user_names_comes_before_the_folders(tmp_path: Path) -> None:
+    for name in ("train", "dev", "other"):
+        (tmp_path / f"{name}.csv").write_text(GOOD)
+    splits = read_splits(str(tmp_path), DataConfig(validation=str(tmp_path / "other.csv")), seed=0)
+    assert splits.validation.name.endswith("other.csv")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("train.csv", "train.jsonl"), r"train\.csv and train\.jsonl could each be the train file"),
+        (("dev.csv",), r"dev\.csv and nothing for training"),
+        (("notes.md",), r"no file for training in this folder"),
+    ],
+)
+def test_folders_that_do_not_tell(tmp_path: Path, files: tuple[str, ...], message: str) -> None:
+    for name in files:
+        (tmp_path / name).write_text(GOOD)
+    with pytest.raises(InputError, match=message):
+        read_splits(str(tmp_path), DataConfig(), seed=0)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD)
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such file or folder"):
+        read_splits(str(tmp_path / "nowhere.csv"), DataConfig(), seed=0)
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such file or folder"):
+        read_splits(str(tmp_path / "a.csv"), DataConfig(validation=str(tmp_path / "nowhere.csv")), seed=0)
+
+
+def test_the_columns_of_training_are_looked_for_first(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,phrase,label\n" + "".join(f"t {n},p {n},{n % 2}\n" for n in range(8)))
+    (tmp_path / "b.csv").write_text("phrase,text,label\nq 1,t 1,0\nq 2,t 2,1\n")
+    (tmp_path / "c.csv").write_text("sentence,label\ns 1,0\n")
+    options = {"text_column": "phrase", "validation": str(tmp_path / "b.csv")}
+    assert read_splits(str(tmp_path / "a.csv"), DataConfig(**options), seed=0).validation.examples[0].text == "q 1"
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(test=str(tmp_path / "c.csv")), seed=0)
+    assert splits.test is not None
+    assert splits.test.examples[0].text == "s 1"
+
+
+def test_a_later_file_without_a_header_is_read_as_the_training_file(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"some words {n}\t{n % 2}\n" for n in range(10)))
+    (tmp_path / "b.tsv").write_text("other words\t1\n")
+    splits = read_splits(str(tmp_path / "a.tsv"), DataConfig(validation=str(tmp_path / "b.tsv")), seed=0)
+    assert [(example.text, example.label) for example in splits.validation.examples] == [("other words", "1")]
+
+
+KNOWN: dict[str, tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], list[Any]]] = {
+    "names": ("a,happy\nb,sad\n", {}, ("sad", "happy"), {}, ["happy", "sad"]),
+    "ids of names": ("a,1\nb,0\n", {}, ("sad", "happy"), {}, ["happy", "sad"]),
+    "numbers that are names": ("a,1\nb,2\n", {}, ("1", "2"), {}, ["1", "2"]),
+    "numbers that the config names": ("a,1\nb,2\n", {"label_names": "sad,happy"}, ("sad", "happy"), {}, ["sad", "happy"]),
+    "one class only": ("a,happy\nb,happy\n", {}, ("sad", "happy"), {}, ["happy", "happy"]),
+    "several labels": ("a,happy|sad\nb,\n", {"several_labels": "|"}, ("sad", "happy"), {"several": True}, [("happy", "sad"), ()]),
+    "one label where several may be": ("a,happy\nb,sad\n", {}, ("sad", "happy"), {"several": True}, [("happy",), ("sad",)]),
+}
+
+
+@pytest.mark.parametrize("case", KNOWN)
+def test_a_further_file_is_read_with_the_labels_of_the_model(tmp_path: Path, case: str) -> None:
+    rows, options, labels, more, expected = KNOWN[case]
+    (tmp_path / "b.csv").write_text("text,label\n" + rows)
+    data = read_labelled(str(tmp_path / "b.csv"), task="classify", config=DataConfig(**options), labels=labels, **more)
+    assert (data.labels, [example.label for example in data.examples]) == (labels, expected)
