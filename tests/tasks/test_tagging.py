@@ -73,15 +73,18 @@ def test_the_loss_is_that_of_transformers(family: str, tiny: Callable[..., Any],
 
 def test_smoothing_and_weights_are_those_of_torch(tiny: Callable[..., Any]) -> None:
     made = tiny("bert", (TAG,), num_labels=len(LABELS))
-    task = Tagging(labels=LABELS, smoothing=0.1, weights=balanced_tag_weights(LABELS, EXAMPLES))
+    task = Tagging(labels=LABELS, smoothing=0.1, weights=(0.5, 2.0, 3.0, 1.0, 4.0))
     batch = task.batch(task.items(EXAMPLES, made.tokenizer, max_length=64).items, numbers=np.arange(10), reading=made.reading)
     with torch.inference_mode():
         logits = made.model(batch.input_ids, batch.mask).logits.flatten(0, 1)
         labels = batch.targets["labels"].flatten()
         wanted = torch.nn.functional.cross_entropy(logits, labels, weight=torch.tensor(task.weights), label_smoothing=0.1)
         assert float(task.losses(made.model, batch)["loss"].sum) / batch.weights["loss"] == pytest.approx(float(wanted), abs=1e-5)
-    counts = [sum(tag == label for example in EXAMPLES for tag in example.tags or ()) for label in LABELS]
-    assert np.dot(counts, np.array(task.weights)) == pytest.approx(sum(counts))
+
+
+def test_balanced_weights_make_every_label_weigh_the_same() -> None:
+    counts = np.array([sum(tag == label for example in EXAMPLES for tag in example.tags or ()) for label in LABELS])
+    assert counts * balanced_tag_weights(LABELS, EXAMPLES) == pytest.approx(counts.sum() / len(LABELS))
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
@@ -100,6 +103,17 @@ def test_entities_are_those_of_transformers_pipeline(family: str, tiny: Callable
         assert [(each.label, each.start, each.end) for each in ours.entities] == [(each["entity_group"], each["start"], each["end"]) for each in wanted]
         assert [each.score for each in ours.entities] == pytest.approx([float(each["score"]) for each in wanted], abs=1e-5)
         assert all(each.text == text[each.start : each.end] for each in ours.entities)
+
+
+def test_where_words_are_pieces_the_simple_pipeline_finds_the_same(tiny: Callable[..., Any], library: Any) -> None:
+    made = tiny("bert", (TAG,), **TASK.config)
+    text = "the capital of france is paris and anna works there since may 1998"
+    example = words_of(text)
+    items = TASK.items([example], made.tokenizer, max_length=128).items
+    assert items[0].length == len(example.words) + 2
+    (found,) = TASK.predictions([example], items, run(TASK, made.model, items, made.reading))
+    theirs = library.pipeline("token-classification", model=str(made.folder), aggregation_strategy="simple", device="cpu")(text)
+    assert [(each.label, each.start, each.end) for each in found.entities] == [(each["entity_group"], each["start"], each["end"]) for each in theirs]
 
 
 def test_a_tiny_model_learns_ten_sentences(tiny: Callable[..., Any]) -> None:
