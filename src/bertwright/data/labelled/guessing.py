@@ -119,8 +119,8 @@ def _by_content(
     if "text" not in roles:
         lengths = {column: length for column in free if column != roles.get("label") and (length := _text_length(values[column])) is not None}
         texts = [column for column, length in lengths.items() if length >= TEXT_LENGTH * max(lengths.values())]
-        if not lengths and len(free) == 1 and not labelled:
-            texts = free
+        if not lengths and len(columns) == 1 and not labelled:
+            texts = list(columns)
         if 1 <= len(texts) <= (1 if "pair" in roles else 2):
             roles |= dict(zip(("text", "pair"), texts, strict=False))
             guessed += ["text", "pair"][: len(texts)]
