@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.checkpoints.files import (
+    MANIFEST,
     atomic_folder,
     read_manifest,
     remove_folder,
@@ -105,6 +106,20 @@ class RunFolder:
         if keep is not None:
             self._prune(keep, written=folder)
         return folder
+
+    def rewrite(self, folder: Path, texts: Mapping[str, str]) -> None:
+        """Replaces some of a checkpoint's text files, by name, and its manifest with them, whole or not at all. Raises BertwrightError as `save` does."""
+        facts = {key: value for key, value in read_manifest(folder).items() if key != "files"}
+        with atomic_folder(folder) as temporary:
+            for entry in sorted(folder.rglob("*")):
+                place = temporary / entry.relative_to(folder)
+                if entry.is_dir():
+                    place.mkdir()
+                elif entry.relative_to(folder).as_posix() not in (*texts, MANIFEST.as_posix()):
+                    os.link(entry, place)  # the content is the same: a copy would only take time and room
+            for name, text in texts.items():
+                (temporary / name).write_text(text, encoding="utf-8")
+            write_manifest(temporary, **facts)
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Adds one line to metrics.jsonl; numbers that are not finite are written as null. Raises BertwrightError when the system refuses."""

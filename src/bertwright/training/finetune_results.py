@@ -11,7 +11,7 @@ import torch
 
 from bertwright import __version__
 from bertwright.checkpoints.files import write_json_atomic, write_text_atomic
-from bertwright.checkpoints.huggingface import load_model
+from bertwright.checkpoints.huggingface import load_model, read_config
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.labelled.examples import LabelledData
 from bertwright.evaluation.labelled import Measured, measure
@@ -36,9 +36,20 @@ def finish(plan: FinetunePlan, run: RunFolder, state: TrainState, device: Device
     (run.path / "predictions").mkdir(exist_ok=True)
     for name, found in measured.items():
         write_text_atomic(run.path / "predictions" / f"{name}.jsonl", _lines(splits[name], found))
+    class_name = str(read_config(folder)["architectures"][0])
+    run.rewrite(folder, {"README.md": card_of(plan, name=class_name, state=state, results=results)})
     for name, found in measured.items():
         tell(Event("result", state.progress.step, {"split": name, **found.metrics}))
     return FinetuneResult(run.path, folder, {name: found.metrics for name, found in measured.items()}, details=results)
+
+
+def finished_before(run: RunFolder) -> FinetuneResult | None:
+    """What a finished run wrote; None where it did not come so far."""
+    path, folder = run.path / "results.json", run.read_best() or run.read_latest()
+    if folder is None or not path.exists():
+        return None
+    results = json.loads(path.read_text(encoding="utf-8"))
+    return FinetuneResult(run.path, folder, {name: split["metrics"] for name, split in results["splits"].items()}, details=results)
 
 
 def card_of(plan: FinetunePlan, *, name: str, state: TrainState, results: Mapping[str, Any] | None = None) -> str:

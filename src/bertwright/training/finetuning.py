@@ -23,7 +23,7 @@ from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetune_plan import FinetunePlan, make_finetune_plan
-from bertwright.training.finetune_results import card_of, finish
+from bertwright.training.finetune_results import card_of, finish, finished_before
 from bertwright.training.loop import Loop
 from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
@@ -103,9 +103,11 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
         if device.leads:
             begin(run, _identified(plan), state, plan.budget, checkpoint, notes, tell)
         device.wait()
+        result = finished_before(run) if loop.finished(state) else None
         if not loop.finished(state):
             state = loop.run(state)
-        result = finish(plan, run, state, device, tell) if device.leads else FinetuneResult(run.path, run.path, {})
+        if result is None:
+            result = finish(plan, run, state, device, tell) if device.leads else FinetuneResult(run.path, run.path, {})
         device.wait()
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return result
