@@ -1,5 +1,6 @@
 """What a training looks like while it runs: a live display on a terminal, plain lines everywhere else."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +20,18 @@ Values = Mapping[str, float | int | str]
 
 PLAIN_SECONDS = 10.0  # plain lines come no closer together than this; metrics.jsonl has every step
 SHOWN_EVALUATIONS = 6
-SHOWN_METRICS = 4
+SHOWN_METRICS = 5  # of an evaluation, in one line; metrics.jsonl has all
 REFRESHES = 4  # a second
 BAR_WIDTH = 50
+
+# Heading and format of each metric of pre-training.
+PRETRAINING = {
+    "eval_mlm_loss": ("validation loss", ".3f"),
+    "chance_loss": ("chance", ".2f"),
+    "unigram_entropy": ("word frequencies", ".2f"),
+    "eval_mlm_accuracy": ("accuracy", ".1%"),
+    "eval_nsp_accuracy": ("next sentence", ".1%"),
+}
 
 
 @contextmanager
@@ -45,22 +55,25 @@ class PlainLines:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.last_shown = float("-inf")
+        self.plan: Values = {}
 
     def __call__(self, event: "Event") -> None:
+        if event.kind == "plan":
+            self.plan = event.values
         if event.kind == "train":
             now = time.monotonic()
             if now - self.last_shown < PLAIN_SECONDS:
                 return
             self.last_shown = now
-        for line in plain_lines(event):
+        for line in plain_lines(event, plan=self.plan):
             print(line, file=self.stream, flush=True)
 
 
-def plain_lines(event: "Event") -> list[str]:
-    """The lines that say what an event says."""
+def plain_lines(event: "Event", *, plan: Values | None = None) -> list[str]:
+    """The lines that say what an event says, in a run of this plan; none for a moment that passes."""
     values, step = event.values, f"step {event.step:>6}"
     if event.kind == "train":
-        parts = [f"loss {values['loss']:.3f}{_terms(values)}", _rate(values), _left(values)]
+        parts = [_epoch(values, plan or {}), f"loss {values['loss']:.3f}{_terms(values)}", _accuracy(values), _rate(values), _left(values)]
         return ["   ".join([step, *(part for part in parts if part)])]
     if event.kind == "evaluate":
         return [f"{step}   validation: {evaluation_summary(values)}"]
@@ -71,8 +84,8 @@ def plain_lines(event: "Event") -> list[str]:
     if event.kind == "note":
         return [str(values["text"])]
     if event.kind == "result":
-        return [f"{values['split']:<12} " + "   ".join(f"{name.replace('_', ' ')} {float(values[name]):.4f}" for name in [*values][1 : SHOWN_METRICS + 1])]
-    return [f"trained for {duration(float(values['seconds']))}"] if "seconds" in values else []
+        return [f"{values['split']:<12} {evaluation_summary(values)}"]
+    return [f"trained for {duration(float(values['seconds']))}"] if event.kind == "done" and "seconds" in values else []
 
 
 def plan_lines(values: Values) -> list[str]:
@@ -94,7 +107,8 @@ def _learnt_from(values: Values) -> dict[str, str]:
     if "objective" in values:
         return {"text": f"{values['train_tokens']:,} tokens, {values['samples_per_epoch']:,} samples an epoch, for {values['objective']}"}
     labels = f", {values['labels']} labels" if values["labels"] else ""
-    rows = f"{values['rows']:,} rows of {values['tokens_per_epoch']:,} tokens, {values['validation_rows']:,} to validate"
+    held = "".join(f", {values[f'{split}_rows']:,} {use}" for split, use in (("validation", "to validate"), ("test", "to test")) if values.get(f"{split}_rows"))
+    rows = f"{values['rows']:,} rows of {values['tokens_per_epoch']:,} tokens{held}"
     return {"task": f"{values['task']}{labels}; the best checkpoint by {values['metric']}", "data": rows}
 
 
@@ -103,20 +117,24 @@ class LivePanel:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.step = 0
+        self.step, self.best = 0, 0
+        self.plan: Values = {}
         self.train: Values = {}
         self.evaluations: list[tuple[int, Values]] = []
         self.saved = ""
 
     def __call__(self, event: "Event") -> None:
+        if event.kind == "plan":
+            self.plan = event.values
         if event.kind == "train":
             self.step, self.train = event.step, event.values
         elif event.kind == "evaluate":
             self.evaluations = [*self.evaluations, (event.step, event.values)][-SHOWN_EVALUATIONS:]
         elif event.kind == "save":
             self.saved = f"saved {event.values['folder']}"
+            self.best = event.step if event.values.get("best") else self.best
         else:
-            for line in plain_lines(event):
+            for line in plain_lines(event, plan=self.plan):
                 self.console.print(line, markup=False, highlight=False)
 
     def __rich__(self) -> Group:
@@ -125,10 +143,11 @@ class LivePanel:
             fraction = float(self.train.get("fraction", 0.0))
             bar = Table.grid(padding=(0, 2, 0, 0))
             bar.add_row(ProgressBar(total=1.0, completed=fraction, width=BAR_WIDTH), Text(f"{fraction:.0%}"), Text(_left(self.train)))
-            words = [f"step {self.step}", f"loss {self.train['loss']:.3f}{_terms(self.train)}", _rate(self.train)]
+            loss = f"loss {self.train['loss']:.3f}{_terms(self.train)}"
+            words = [f"step {self.step}", _epoch(self.train, self.plan), loss, _accuracy(self.train), _rate(self.train)]
             parts += [bar, Text("   ".join(word for word in words if word), style="bold")]
         if self.evaluations:
-            parts.append(_evaluations(self.evaluations))
+            parts.append(_evaluations(self.evaluations, best=self.best, width=self.console.width))
         if self.saved:
             parts.append(Text(self.saved, style="dim"))
         return Group(*parts)
@@ -137,7 +156,7 @@ class LivePanel:
 def evaluation_summary(values: Values) -> str:
     """Validation in one line: the masked loss beside what chance and word frequencies alone would give, or a task's first metrics."""
     if "eval_mlm_loss" not in values:
-        return "   ".join(f"{_plain(name)} {float(values[name]):.4f}" for name in _first_metrics(values))
+        return "   ".join(f"{name} {value:.4f}" for name, value in list(_metrics(values).values())[:SHOWN_METRICS])
     beside = [f"{name} {values[key]:.2f}" for key, name in (("chance_loss", "chance"), ("unigram_entropy", "word frequencies alone")) if key in values]
     parts = [f"masked loss {values['eval_mlm_loss']:.3f}" + (f" ({', '.join(beside)})" if beside else "")]
     if "eval_mlm_accuracy" in values:
@@ -154,30 +173,34 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _first_metrics(values: Values) -> list[str]:
-    """The loss, and the metrics that the task itself puts in front."""
-    return [name for name in values if name.startswith("eval_")][:SHOWN_METRICS]
-
-
-def _plain(name: str) -> str:
-    """`eval_f1_macro` as f1 macro."""
-    return name.removeprefix("eval_").replace("_", " ")
-
-
-def _evaluations(evaluations: list[tuple[int, Values]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("step", justify="right")
+def _evaluations(evaluations: list[tuple[int, Values]], *, best: int, width: int) -> Table:
+    """The last evaluations, with as many metrics as there is room for; the best one is marked."""
     newest = evaluations[-1][1]
-    formats = {name: ".4f" for name in _first_metrics(newest)}
-    headings = {name: _plain(name) for name in formats}
-    if "eval_mlm_loss" in newest:
-        formats = {"eval_mlm_loss": ".3f", "chance_loss": ".2f", "unigram_entropy": ".2f", "eval_mlm_accuracy": ".1%", "eval_nsp_accuracy": ".1%"}
-        headings = dict(zip(formats, ("validation loss", "chance", "word frequencies", "accuracy", "next sentence"), strict=True))
-    for heading in headings.values():
+    columns = PRETRAINING if "eval_mlm_loss" in newest else _columns(newest, width=width)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("step", justify="right", no_wrap=True)
+    for heading, _ in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for step, values in evaluations:
-        table.add_row(str(step), *(format(values[key], form) if key in values else "-" for key, form in formats.items()))
+        cells = [format(values[key], form) if key in values else "-" for key, (_, form) in columns.items()]
+        table.add_row(f"{'* ' if step == best else ''}{step}", *cells)
     return table
+
+
+def _columns(values: Values, *, width: int) -> dict[str, tuple[str, str]]:
+    """Heading and format of each metric that finds room beside the steps, in the task's own order."""
+    room, columns = width - len("* 1000000  "), dict[str, tuple[str, str]]()
+    for key, (name, _) in _metrics(values).items():
+        room -= max(len(name), len("0.0000")) + 2
+        if room < 0:
+            break
+        columns[key] = (name, ".4f")
+    return columns
+
+
+def _metrics(values: Values) -> dict[str, tuple[str, float]]:
+    """The plain name and the number of each metric: `eval_f1_macro` is f1 macro."""
+    return {key: (key.removeprefix("eval_").replace("_", " "), float(value)) for key, value in values.items() if isinstance(value, int | float)}
 
 
 def _count(number: float | int | str) -> str:
@@ -192,6 +215,18 @@ def _count(number: float | int | str) -> str:
 def _terms(values: Values) -> str:
     named = [f"{name} {values[key]:.3f}" for key, name in (("mlm_loss", "masked"), ("nsp_loss", "next sentence")) if key in values]
     return f" ({', '.join(named)})" if len(named) > 1 else ""
+
+
+def _epoch(values: Values, plan: Values) -> str:
+    """Which epoch of how many, where a run goes over labelled rows."""
+    if "task" not in plan or "epoch" not in values:
+        return ""
+    epochs = max(1, math.ceil(float(plan["epochs"]) - 0.01))
+    return f"epoch {min(int(values['epoch']) + 1, epochs)}/{epochs}"
+
+
+def _accuracy(values: Values) -> str:
+    return f"accuracy {values['accuracy']:.1%}" if "accuracy" in values else ""
 
 
 def _rate(values: Values) -> str:
