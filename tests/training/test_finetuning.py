@@ -90,7 +90,7 @@ def test_every_task_goes_from_a_file_to_a_measured_folder(task: str, tmp_path: P
     assert results["task"] == task
     assert results["metric"] in result.metrics["validation"]
     lines = (tmp_path / "run" / "predictions" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == results["splits"]["validation"]["rows"] == 6
+    assert len(lines) == results["splits"]["validation"]["rows"] > 3
     assert all("prediction" in json.loads(line) for line in lines)
     served = task_of(result.checkpoint)
     assert served is not None
