@@ -179,6 +179,9 @@ LABELS: dict[str, tuple[list[Any], dict[str, Any], tuple[str, ...], list[Any]]] 
     "a name without rows": ([0, 1, 0, 1], {"label_names": "x,y,z"}, ("x", "y", "z"), ["x", "y", "x", "y"]),
     "lists of labels": ([["a", "b"], ["b"], [], ["c", "c"]], {}, ("a", "b", "c"), [("a", "b"), ("b",), (), ("c",)]),
     "labels with a separator": (["a|b", "b", "", "c | a"], {"several_labels": "|"}, ("a", "b", "c"), [("a", "b"), ("b",), (), ("c", "a")]),
+    "lists of 0 and 1": ([[1, 0, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]], {}, ("0", "1", "2"), [("0", "2"), (), ("1",), ("2",)]),
+    "named lists of 0 and 1": ([[1, 0], [0, 0], [1, 1], [0, 1]], {"label_names": "p,q"}, ("p", "q"), [("p",), (), ("p", "q"), ("q",)]),
+    "lists of the labels 0 and 1": ([[0], [0, 1], [1], []], {}, ("0", "1"), [("0",), ("0", "1"), ("1",), ()]),
     "spaces around words": ([" a", "b ", "a", "b"], {}, ("a", "b"), ["a", "b", "a", "b"]),
 }
 
@@ -215,3 +218,52 @@ def test_numbers_are_read_as_such_where_the_task_says_so(tmp_path: Path) -> None
     (tmp_path / "a.csv").write_text(csv_text([(f"words {number}", number % 3) for number in range(9)]))
     assert [example.label for example in whole(tmp_path / "a.csv", task="regress")] == [0.0, 1.0, 2.0] * 3
     assert split(tmp_path / "a.csv", task="regress").train.labels == ()
+
+
+def test_a_column_for_each_of_several_labels(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,comment_text,toxic,insult\n" + "".join(f"{n},words {n},{n % 2},{int(n % 3 == 0)}\n" for n in range(12)))
+    splits = split(tmp_path / "a.csv", label_column="toxic,insult")
+    assert (splits.train.task, splits.train.labels, splits.train.several) == ("classify", ("insult", "toxic"), True)
+    assert [example.label for example in whole(tmp_path / "a.csv", label_column="toxic,insult")][:4] == [("insult",), ("toxic",), (), ("toxic", "insult")]
+    assert any("not used: id" in line and "toxic" not in line.partition("not used")[2] for line in splits.said)
+    (tmp_path / "a.csv").write_text("text,toxic,insult\na,1,0\nb,2,0\n")
+    with pytest.raises(InputError, match=r"line 3: column 'toxic' holds '2', and a label of several is 0 or 1"):
+        split(tmp_path / "a.csv", label_column="toxic,insult")
+    with pytest.raises(InputError, match=r"no column 'rude', found text, toxic, insult"):
+        split(tmp_path / "a.csv", label_column="toxic,rude")
+
+
+def test_columns_without_a_name_are_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",text,label,,\n" + "".join(f"{n},words {n},{n % 2},,\n" for n in range(8)))
+    assert len(whole(tmp_path / "a.csv")) == 8
+
+
+def test_quotes_that_a_program_wrote_into_a_tsv_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"a ""quoted"" word"\t1\nplain\t0\nplain too\t1\nlast\t0\n')
+    assert any("quotes are part of the text in .tsv" in line for line in split(tmp_path / "a.tsv").said)
+
+
+class Streamed(dict[str, Any]):
+    """What `datasets.load_dataset` gives for a data set with splits."""
+
+
+def test_a_data_set_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+
+    def part(count: int, *, labelled: bool = True) -> Any:
+        rows = [{"text": f"words {n}", "label": n % 2 if labelled else -1} for n in range(count)]
+        return datasets.Dataset.from_list(rows, features=features).to_iterable_dataset()
+
+    asked = []
+
+    def load(name: str, config: str | None, *, split: str | None, streaming: bool) -> Any:
+        asked.append((name, config, split))
+        found = Streamed(train=part(20), validation=part(6), test=part(4, labelled=False))
+        return found if split is None else found[split]
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    splits = read_splits("someone/reviews:small", DataConfig(), seed=0)
+    assert (splits.train.labels, len(splits.train.examples), len(splits.validation.examples), splits.test) == (("neg", "pos"), 20, 6, None)
+    assert any("test: someone/reviews:small@test has no labels" in line for line in splits.said)
+    assert set(asked) == {("someone/reviews", "small", split) for split in (None, "train", "validation", "test")}

@@ -102,6 +102,6 @@ class TableReading:
 
     def _columns(self, count: int) -> str:
         used = ", ".join(f"{role} = {column}" for role, column in self.roles.items())
-        taken = {part for column in self.roles.values() for part in (column, *column.split(", "))}
+        taken = {part for column in self.roles.values() for part in (column, *map(str.strip, column.split(",")))}
         unused = [column for column in self.table.columns if column not in taken]
         return f"{self.name}: {many_rows(count)} of {self.table.kind}; {used}" + (f"; not used: {listed(unused)}" if unused else "")

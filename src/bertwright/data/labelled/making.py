@@ -1,19 +1,24 @@
 """A table's rows as the examples of a task: the one that is known or named, else the one that its columns and labels look like."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from bertwright.data.labelled.bad_rows import BadRows
 from bertwright.data.labelled.choices import make_choices
-from bertwright.data.labelled.columns import named_roles
+from bertwright.data.labelled.columns import named_column, named_roles
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.labelled.guessing import guess_task, roles_for
 from bertwright.data.labelled.known import Known, Made, TableReading
+from bertwright.data.labelled.labels import number_of, split_names
 from bertwright.data.labelled.questions import make_questions
-from bertwright.data.labelled.table import Table
+from bertwright.data.labelled.table import Row, Table, WrongCells
 from bertwright.data.labelled.tags import make_tags
 from bertwright.data.labelled.text_sets import make_embeddings, make_written
 from bertwright.data.labelled.texts import make_texts
+from bertwright.data.places import Place
+from bertwright.errors import InputError
 
 MAKERS: Mapping[TaskName, Callable[[TableReading], Made]] = {
     "classify": make_texts,
@@ -32,9 +37,37 @@ def make(table: Table, config: DataConfig, *, known: Known | None) -> Made:
     return MAKERS[reading.task](reading)
 
 
+def joined_labels(table: Table, label_column: str | None) -> Table:
+    """A table whose labels have a column each, of 0 and 1, with one more that lists those a row has. label_column: their names with commas between.
+
+    Raises InputError for a name that is no column, and naming the place for another value.
+    """
+    names = split_names(label_column)
+    if label_column is None or label_column in table.columns or len(names) < 2:
+        return table
+    labels = [named_column(table.columns, name, option="label_column", file=table.name) for name in names]
+
+    def rows() -> Iterator[tuple[Place, Row]]:
+        for place, row in table.rows:
+            yield place, row if isinstance(row, WrongCells) else {**row, label_column: _flagged(row, labels, place)}
+
+    return replace(table, columns=(*table.columns, label_column), rows=rows())
+
+
+def _flagged(row: Mapping[str, Any], labels: list[str], place: Place) -> list[str] | None:
+    """The labels of a row; None where a cell is empty."""
+    cells = [row.get(label) for label in labels]
+    if any(cell is None or cell == "" for cell in cells):
+        return None
+    numbers = [number_of(cell) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else cell for cell in cells]
+    if (strange := next((index for index, number in enumerate(numbers) if number not in (0, 1)), None)) is not None:
+        raise InputError(f"{place}: column {labels[strange]!r} holds {cells[strange]!r}, and a label of several is 0 or 1: mend the row")
+    return [label for label, number in zip(labels, numbers, strict=True) if number]
+
+
 def begin_reading(table: Table, config: DataConfig, *, known: Known | None, labelled: bool) -> TableReading:
     """The task and the columns of a table, told from its first rows. Raises InputError naming the columns that are missing."""
-    sample, table = table.peek()
+    sample, table = joined_labels(table, config.label_column).peek()
     named = named_roles(table.columns, config, table.name)
     if known is not None and known.columns and not named and {part for column in known.columns.values() for part in column.split(", ")} <= set(table.columns):
         named = dict(known.columns)

@@ -12,7 +12,7 @@ from bertwright.data.labelled.examples import LabelledData, LabelledSplits, Task
 from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
 from bertwright.data.labelled.known import Known, Made, listed
-from bertwright.data.labelled.making import make
+from bertwright.data.labelled.making import joined_labels, make
 from bertwright.data.labelled.opening import open_labelled
 from bertwright.data.labelled.splits import hold_out
 from bertwright.data.sources import TSV, Source, find_source
@@ -35,7 +35,11 @@ def read_splits(train: str, config: DataConfig, *, seed: int) -> LabelledSplits:
         said.append(line)
     else:
         validation = _read(files.validation, config, glue, known=known).data
-    test = None if files.test is None else _read(files.test, config, glue, known=known).data
+    test = None
+    if files.test is not None and (config.test is not None or _has_labels(files.test, config, known)):
+        test = _read(files.test, config, glue, known=known).data
+    elif files.test is not None:
+        said.append(f"test: {files.test} has no labels, so nothing is measured on it")
     metric = None if glue is None or glue.task != data.task else glue.metric
     return LabelledSplits(train=data, validation=validation, test=test, metric=metric, said=tuple(said))
 
@@ -53,6 +57,14 @@ def _read(path: str, config: DataConfig, glue: GlueTask | None, *, known: Known 
     source = find_source(path)
     config = config if glue is None else with_glue(config, glue, source)
     return make(open_labelled(source, config, known), config, known=known)
+
+
+def _has_labels(path: str, config: DataConfig, known: Known) -> bool:
+    """Whether the first rows of a file that lay beside the training data have labels: test files are often published without."""
+    if known.columns is None or "label" not in known.columns:
+        return True
+    sample, _ = joined_labels(open_labelled(find_source(path), config, known), config.label_column).peek()
+    return any(row.get(known.columns["label"]) not in (None, "", -1) for row in sample)
 
 
 def with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:

@@ -14,6 +14,7 @@ from bertwright.data.tables import cell_rows, json_rows, kind_of, parquet_batche
 from bertwright.errors import InputError
 
 LOOKED_AT = 1000  # rows that columns, header and kind are judged by
+QUOTED = re.compile(r'"[^"]*(""[^"]*)+"')  # as programs write a cell with quotes in it
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -85,10 +86,12 @@ def _delimited(source: Source, header: bool | None, named: Sequence[str]) -> Tab
     first, others = seen[0][1], [cells for _, cells in seen[1:]]
     has_header, said = (header, ()) if header is not None else _find_header(source.name, first, others, named)
     width = len(first) if has_header else _usual_width([first, *others])
-    columns = tuple(cell.strip() for cell in first) if has_header else tuple(str(number) for number in range(width))
+    columns = tuple(cell.strip() or str(number) for number, cell in enumerate(first)) if has_header else tuple(str(number) for number in range(width))
     if doubled := sorted({column for column in columns if columns.count(column) > 1}):
         mend = "name each differently, or pass --no_header if the first line is a row" if has_header else "name each differently"
         raise InputError(f"{source.name}: several columns are named {', '.join(map(repr, doubled))}: {mend}")
+    if source.format == TSV and any(QUOTED.fullmatch(cell) for cells in others for cell in cells):
+        said = (*said, f"{source.name}: quotes are part of the text in .tsv; name the file .csv to have them taken away, tabs stay what is between the cells")
     body = chain(seen[1:] if has_header else seen, rows)
     if has_header and not others:
         raise _empty(source.name)

@@ -1,7 +1,6 @@
 """Rows of words and their tags, whatever the scheme, as words with BIO tags."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from bertwright.data.labelled.examples import TagExample
@@ -81,7 +80,7 @@ def _named(reading: TableReading, examples: Sequence[TagExample], scheme: Scheme
     first = dict.fromkeys(tag for example in examples for tag in example.tags or ())
     known = reading.known
     if known is not None and known.labels:
-        _check_known(examples, first.keys() - set(known.labels), reading)
+        _check_known(examples, first, reading)
         return reading.made(examples, labels=known.labels, scheme=scheme.name)
     if all(tag == OUTSIDE for tag in first):
         raise InputError(f"{reading.name}: every word has the tag O: there is nothing to learn")
@@ -95,17 +94,23 @@ def _named(reading: TableReading, examples: Sequence[TagExample], scheme: Scheme
     return reading.made(examples, said, f"entities: {listed(types)}", labels=labels, scheme=scheme.name)
 
 
-def _check_known(examples: Sequence[TagExample], unseen: AbstractSet[str], reading: TableReading) -> None:
-    """Raises InputError naming each type, or tag without a prefix, that training never saw, with its rows."""
+def _check_known(examples: Sequence[TagExample], tags: Iterable[str], reading: TableReading) -> None:
+    """Raises InputError naming each type of entity, or tag without a prefix, that training never saw, with its rows."""
+    assert reading.known is not None
+    names = {_kind(label) for label in reading.known.labels} - {OUTSIDE}
+    unseen = {tag for tag in tags if tag != OUTSIDE and _kind(tag) not in names}
     places: dict[Raw, list[Place]] = {}
     for example in examples if unseen else ():
-        for tag in unseen & set(example.tags or ()):
-            found = places.setdefault(tag if (parts := split_tag(tag)) is None else parts[1], [])
+        for tag in unseen.intersection(example.tags or ()):
+            found = places.setdefault(_kind(tag), [])
             if example.place is not None and example.place not in found[-1:]:
                 found.append(example.place)
-    if places and reading.known is not None:
-        names = dict.fromkeys(parts[1] if (parts := split_tag(label)) else label for label in reading.known.labels if label != OUTSIDE)
-        known_labels(places, tuple(names), file=reading.name, trained=reading.known.trained)
+    known_labels(places, tuple(sorted(names)), file=reading.name, trained=reading.known.trained)
+
+
+def _kind(tag: str) -> str:
+    parts = split_tag(tag)
+    return parts[1] if parts else tag
 
 
 def _types(reading: TableReading, tags: Iterable[str | None]) -> list[str]:

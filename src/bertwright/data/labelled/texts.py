@@ -47,7 +47,8 @@ def text_of(row: Mapping[str, Any], column: str, place: Place) -> str | None:
 
 def make_texts(reading: TableReading) -> Made:
     """Texts or pairs with a label, several, or a number. Raises InputError for labels that cannot be learnt, or that training never saw."""
-    rows = _raw_texts(reading)
+    rows, said = _as_numbers_of_labels(_raw_texts(reading))
+    reading = replace(reading, guess=(*reading.guess, *said))
     reading.settle()
     if not rows:
         return reading.made([])
@@ -83,11 +84,25 @@ def _raw_texts(reading: TableReading) -> list[RawText]:
     return found
 
 
+def _as_numbers_of_labels(rows: list[RawText]) -> tuple[list[RawText], list[str]]:
+    """Lists of 0 and 1 as long as there are labels become the numbers of those that are 1; in other lists a label counts once."""
+    lists = [row.value for row in rows if isinstance(row.value, tuple)]
+    if not lists:
+        return rows, []
+    width = len(lists[0])
+    hot = width > 1 and len(lists) == len(rows) and all(len(each) == width and {0, 1}.issuperset(each) for each in lists)
+    if not hot or all(len(set(each)) == width for each in lists):
+        return [replace(row, value=tuple(dict.fromkeys(row.values))) if isinstance(row.value, tuple) else row for row in rows], []
+    of = [tuple(number for number, flag in enumerate(row.values) if flag) for row in rows]
+    said = f"labels: lists of 0 and 1 are taken for {width} labels, of which a row has those with 1"
+    return [replace(row, value=numbers) for row, numbers in zip(rows, of, strict=True)], [said]
+
+
 def _value(value: Any, column: str, place: Place, several: str | None) -> Raw | tuple[Raw, ...] | None:
     """What a label cell holds; None where it is empty. With several labels a row may have none of them, which an empty list or text says."""
     if isinstance(value, list | tuple):
         entries = [_one(entry, column, place) for entry in value]
-        return tuple(dict.fromkeys(entry for entry in entries if entry is not None))
+        return tuple(entry for entry in entries if entry is not None)
     if several is not None and isinstance(value, str):
         return tuple(dict.fromkeys(part.strip() for part in value.split(several) if part.strip()))
     one = _one(value, column, place)
