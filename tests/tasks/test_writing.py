@@ -338,8 +338,10 @@ def test_a_checkpoint_that_cannot_serve_says_why_in_a_line(tiny: Callable[[str],
     bert = {"model_type": "bert", "vocab_size": 53}
     with pytest.raises(InputError, match=r"^generate needs a decoder, and this model only reads: take one such as BART, T5 or GPT-2$"):
         Writing.of(family_of(bert).architecture(bert), made.task.tokenizer, made.task.settings)
+    bare = Writing.of(made.model.architecture, tiny("gpt2").task.tokenizer, Generation())
+    assert bare.items([WriteExample(source="a")], bare.tokenizer, max_length=96).items
     with pytest.raises(InputError) as caught:
-        Writing.of(made.model.architecture, tiny("gpt2").task.tokenizer, Generation())
+        bare.fitted(EXAMPLES, max_length=96)
     assert [line.partition(":")[0] for line in caught.value.problems] == [
         "the checkpoint names no token that ends a text",
         "the checkpoint names no token that a target begins with",

@@ -67,21 +67,16 @@ class Writing:
     def of(cls, architecture: Architecture, tokenizer: Tokenizer, settings: Generation, **options: Any) -> Self:
         """For a model and what its checkpoint says about generation; options: other fields.
 
-        Where nobody says how a text ends, it ends with [SEP]. Raises InputError with a line for each thing that keeps the model from this task.
+        Where nobody says how a text ends, it ends with [SEP]. Raises InputError for a model that only reads.
         """
+        if problems := cls.problems(architecture):
+            raise InputError(*problems)
         if not settings.stop_ids and tokenizer.has("sep"):
             settings = dataclasses.replace(settings, eos_token_id=tokenizer.sep_id)
-        problems = cls.problems(architecture)
-        if not settings.stop_ids:
-            problems.append("the checkpoint names no token that ends a text: put its id into config.json as eos_token_id")
-        if None not in (architecture.encoder, architecture.decoder) and settings.decoder_start_token_id is None:
-            problems.append("the checkpoint names no token that a target begins with: put its id into config.json as decoder_start_token_id")
-        if problems:
-            raise InputError(*problems)
         return cls(tokenizer=tokenizer, continues=architecture.encoder is None, settings=settings, **options)
 
     def fitted(self, examples: Sequence[WriteExample], *, max_length: int) -> Self:
-        """With room in what it writes for the longest target of training data, its end included, within `max_length` tokens."""
+        """With room in what it writes for the longest target of training data, its end included, within `max_length` tokens. Raises as `items`."""
         longest = max((len(ids) for ids, _ in self._targets(examples, self.tokenizer, max_length=max_length)), default=1)
         lengths: dict[str, Any] = {"max_length": None, "min_length": 0, "min_new_tokens": None, "max_new_tokens": min(longest, max_length)}
         return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **lengths))
@@ -107,11 +102,13 @@ class Writing:
     def items(self, examples: Sequence[WriteExample], tokenizer: Tokenizer, *, max_length: int) -> Items:
         """Of a model of two stacks source and target have `max_length` tokens each, and lose their end. Of one they share a row: the source has what
         the longest target leaves, but half of it at least, and loses its beginning, since what is written goes on from its end.
+
+        Raises InputError naming every empty text, and for a checkpoint that does not say how targets begin and end.
         """
         _refuse_empty(examples)
         sources = self._sources([example.source for example in examples], tokenizer, max_length=max_length)
         known = [example for example in examples if example.target is not None]
-        targets = iter(self._targets(known, tokenizer, max_length=max_length))
+        targets = iter(self._targets(known, tokenizer, max_length=max_length) if known else [])
         items, truncated = [], 0
         for number, (example, (source, cut)) in enumerate(zip(examples, sources, strict=True)):
             if not source:
@@ -140,11 +137,20 @@ class Writing:
 
     def _targets(self, examples: Sequence[WriteExample], tokenizer: Tokenizer, *, max_length: int) -> list[tuple[list[int], bool]]:
         """Ids of each target with its end, and whether it was cut; one that shares a row is whole."""
+        self._check_frame()
         end = self.settings.stop_ids
         if self.continues:
             return [([*ids, end[0]], False) for ids in tokenizer.encode_ids([_behind(example.source, example.target or "") for example in examples])]
         framed = tokenizer.frame([example.target or "" for example in examples], max_length=max_length)
         return [(row.ids if row.ids[-1:] and row.ids[-1] in end else [*row.ids[: max_length - 1], end[0]], row.truncated) for row in framed]
+
+    def _check_frame(self) -> None:
+        """Refuses targets whose first or last token nobody names."""
+        lacking = [] if self.settings.stop_ids else ["ends a text: put its id into config.json as eos_token_id"]
+        if not self.continues and self.settings.decoder_start_token_id is None:
+            lacking.append("a target begins with: put its id into config.json as decoder_start_token_id")
+        if lacking:
+            raise InputError(*(f"the checkpoint names no token that {what}" for what in lacking))
 
     def batch(self, items: Sequence[Item], *, numbers: IntArray, reading: Reading) -> TaskBatch:
         """Items without a target, among others or alone, are not scored."""
