@@ -40,7 +40,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "row without a label": ("a.csv", GOOD + "i j,\n", {}, r"a\.csv: 1 row without a label \(line 6\): mend them, or pass --drop_bad_rows"),
     "null label": ("a.jsonl", jsonl({"text": "a", "label": "x"}, {"text": "b", "label": None}, {"text": "c"}), {}, r"2 rows without a label \(lines 2 and 3\)"),
     "more cells": ("a.csv", GOOD + "i, j,x\n", {}, r"a\.csv: 1 row with 3 cells in place of 2 \(line 6\): quote cells that hold the separator"),
-    "fewer cells": ("a.tsv", GOOD.replace(",", "\t") + "i\n", {}, r"a\.tsv: 1 row with 1 cells in place of 2 \(line 6\)"),
+    "fewer cells": ("a.tsv", GOOD.replace(",", "\t") + "i\n", {}, r"a\.tsv: 1 row with 1 cell in place of 2 \(line 6\)"),
     "words among numbers": ("a.csv", "text,label\na b,1\nc d,0\ne f,one\n", {}, r"labels are words \('one', line 4\) and numbers \('1', line 2\)"),
     "a number for a text": (
         "a.jsonl",

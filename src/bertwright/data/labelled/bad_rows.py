@@ -1,11 +1,17 @@
 """Rows that nothing can be learnt from: all of them are counted and named, and either refused together or left out, as the user says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bertwright.data.places import Place
 from bertwright.errors import InputError
 
 NAMED = 8  # places spelt out in a message
+MOST_SHOWN = 12  # names in a line
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas between, the first of them where there are many."""
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else "")
 
 
 def named_places(places: list[Place]) -> str:

@@ -4,20 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bertwright.data.labelled.bad_rows import BadRows, many_rows, named_places
+from bertwright.data.labelled.bad_rows import BadRows, listed, many_rows, named_places
 from bertwright.data.labelled.columns import IDS, Roles, find
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import LabelledData, TaskName
 from bertwright.data.labelled.table import Table, WrongCells
 from bertwright.data.places import Place
 from bertwright.errors import InputError
-
-MOST_SHOWN = 12  # names in a line
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names with commas between, the first of them where there are many."""
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +66,11 @@ class TableReading:
         seen: set[str] = set()
         for place, row in self.table.rows:
             if isinstance(row, WrongCells):
-                self.bad.add(f"with {row.found} cells in place of {row.expected}", place, "quote cells that hold the separator, or mend them")
+                self.bad.add(
+                    f"with {row.found} cell{'' if row.found == 1 else 's'} in place of {row.expected}",
+                    place,
+                    "quote cells that hold the separator, or mend them",
+                )
                 continue
             if column is not None and (value := row.get(column)) is not None:
                 size = len(seen)

@@ -1,9 +1,9 @@
 """From what the label column holds to the names of the labels, in the order of their ids."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from bertwright.data.labelled.bad_rows import many_rows, named_places
+from bertwright.data.labelled.bad_rows import listed, many_rows, named_places
 from bertwright.data.places import Place
 from bertwright.errors import InputError
 
@@ -95,13 +95,8 @@ def known_labels(raws: Mapping[Raw, list[Place]], names: Sequence[str], *, file:
         raise InputError(
             *(
                 f"{file}: label {plain_name(raw)!r} ({many_rows(len(raws[raw]))}: {named_places(raws[raw])}) was never seen in training, "
-                f"which had {_listed(names)}: add rows of it to {trained or 'the training file'}, or take these out"
+                f"which had {listed(names)}: add rows of it to {trained or 'the training file'}, or take these out"
                 for raw in unseen
             )
         )
     return found
-
-
-def _listed(names: Iterable[str], most: int = 12) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

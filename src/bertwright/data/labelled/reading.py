@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bertwright.data.labelled.bad_rows import many_rows
+from bertwright.data.labelled.bad_rows import listed, many_rows
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.content import group_of, labels_of
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
 from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
-from bertwright.data.labelled.known import Known, Made, listed
+from bertwright.data.labelled.known import Known, Made
 from bertwright.data.labelled.making import joined_labels, make
 from bertwright.data.labelled.opening import open_labelled
 from bertwright.data.labelled.splits import hold_out

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bertwright.data.labelled.bad_rows import listed
 from bertwright.data.labelled.examples import TagExample
-from bertwright.data.labelled.known import Made, TableReading, listed
+from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import Raw, known_labels, name_labels, split_names
 from bertwright.data.labelled.schemes import OUTSIDE, PLAIN, Scheme, find_scheme, settle, split_tag, to_bio
 from bertwright.data.places import Place

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bertwright.data.cleaning import Tally, without_surrogates
-from bertwright.data.labelled.bad_rows import many_rows
+from bertwright.data.labelled.bad_rows import listed, many_rows
 from bertwright.data.labelled.examples import TaskName, TextExample
-from bertwright.data.labelled.known import Made, TableReading, listed
+from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import Raw, known_labels, name_labels, number_of, split_names
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
