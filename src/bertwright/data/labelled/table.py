@@ -9,6 +9,7 @@ from typing import Any
 from bertwright.data.cleaning import Tally
 from bertwright.data.labelled.columns import is_usual, plain
 from bertwright.data.places import Place
+from bertwright.data.readers import lines, text_chunks
 from bertwright.data.sources import CSV, JSON_LINES, PARQUET, TSV, Source
 from bertwright.data.tables import cell_rows, json_rows, kind_of, parquet_batches
 from bertwright.errors import InputError
@@ -110,8 +111,7 @@ def _delimiter(source: Source) -> str | None:
     """What stands between the cells of a .csv: spreadsheets write a semicolon where the comma belongs to numbers, and some write tabs."""
     if source.format == TSV:
         return None
-    _, first = next(cell_rows(source, Tally(), errors="refuse", delimiter="\n", cleaned=False), (0, [""]))
-    line = first[0] if first else ""
+    line = next(lines(text_chunks(source, Tally(), errors="refuse", cleaned=False), Tally()), "")
     return None if "," in line else next((mark for mark in ";\t" if mark in line), None)
 
 
