@@ -61,7 +61,8 @@ def finetune(
 
 
 def _announce(plan: FinetunePlan, device: Device, observer: Observer) -> None:
-    for line in (plan.begun.said, *plan.splits.said):
+    encoded = [f"{name}: {line}" for name, items in (("train", plan.items), ("validation", plan.validation)) for line in items.said]
+    for line in (plan.begun.said, *plan.splits.said, *encoded):
         observer(Event("note", 0, {"text": line}))
     observer(Event("note", 0, {"text": "\n".join(plan.report.lines())}))
     observer(Event("plan", 0, finetune_values(plan, device)))
