@@ -14,7 +14,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import NonFiniteError
 from bertwright.families.bert import BERT
 from bertwright.models import Model
-from bertwright.objectives import OBJECTIVES, objective
+from bertwright.objectives import OBJECTIVES, Losses, Objective, Term, objective
 from bertwright.training import step as stepping
 from bertwright.training.devices import Device
 from bertwright.training.optimizers import Optimizers
@@ -85,6 +85,32 @@ def test_the_loss_told_is_the_mean_over_tokens_and_over_pairs(shards: TokenShard
     result = made.step([batch], number=0, factor=1.0)
     assert result.terms == pytest.approx(expected, rel=1e-5)
     assert result.loss == pytest.approx(sum(expected.values()), rel=1e-5)
+
+
+def test_what_is_told_beside_the_loss_is_no_part_of_it(shards: TokenShards, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting:
+        """The objective, and the share of the masked tokens that have an even id."""
+
+        terms = ("mlm", "even")
+
+        def __init__(self, trained_for: Objective) -> None:
+            self.losses_of = trained_for.losses
+
+        def losses(self, model: torch.nn.Module, batch: Batch) -> Losses:
+            return {**self.losses_of(model, batch), "even": Term((batch.prediction_labels % 2 == 0).sum(), trained=False)}
+
+    plain, telling = updater(vocabulary, "mlm"), updater(vocabulary, "mlm")
+    gradients = kept_gradient(plain, monkeypatch), kept_gradient(telling, monkeypatch)
+    cut = batches(plain, shards, vocabulary, 3)
+    labels = torch.cat([batch.prediction_labels for batch in cut])
+    expected = plain.step(cut, number=0, factor=1.0)
+    telling.objective = Counting(telling.objective)
+    result = telling.step(
+        [dataclasses.replace(batch, weights={**batch.weights, "even": float(len(batch.prediction_labels))}) for batch in cut], number=0, factor=1.0
+    )
+    assert result.told == {"even": pytest.approx((labels % 2 == 0).float().mean().item())}
+    assert (result.terms, result.loss, result.grad_norm) == (expected.terms, expected.loss, expected.grad_norm)
+    assert torch.equal(gradients[0][0], gradients[1][0])
 
 
 def test_gradients_above_the_norm_are_scaled_to_it_and_others_left(shards: TokenShards, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:

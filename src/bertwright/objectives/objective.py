@@ -15,10 +15,14 @@ from bertwright.data.shards import Split
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a loss: summed over what it scores. The loop divides by the weight of all micro-batches and ranks, then scales."""
+    """One part of a loss: summed over what it scores. The loop divides by the weight of all micro-batches and ranks, then scales.
+
+    trained: false for what is told beside the loss and no part of it, such as how many answers are right.
+    """
 
     sum: Tensor
     coefficient: float = 1.0
+    trained: bool = True
 
 
 Losses = Mapping[str, Term]

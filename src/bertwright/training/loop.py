@@ -136,6 +136,7 @@ class Loop:
         values: dict[str, float | int | str] = {
             "loss": result.loss,
             **{f"{name}_loss": value for name, value in result.terms.items()},
+            **result.told,
             "learning_rate": self.updater.optimizers.learning_rate * factor,
             "grad_norm": result.grad_norm,
             "tokens_per_second": result.tokens / max(elapsed, 1e-9),

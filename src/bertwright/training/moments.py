@@ -35,7 +35,7 @@ class Moments:
         if not self.watched or self.epoch is None:
             return
         terms = {f"{name}_loss": value for name, value in result.terms.items()}
-        told = {"epoch": self.epoch, "loss": result.loss, **terms, "grad_norm": result.grad_norm, "tokens": result.tokens}
+        told = {"epoch": self.epoch, "loss": result.loss, **terms, **result.told, "grad_norm": result.grad_norm, "tokens": result.tokens}
         self.watchers.tell("batch_end", progress.step, **told)
 
     def step_over(self, state: TrainState) -> None:

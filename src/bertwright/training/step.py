@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -27,12 +27,16 @@ FIRST_SCALE, GROWTH_INTERVAL, LEAST_SCALE = 2.0**16, 2000, 1.0
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did: mean of each loss term times its coefficient, their sum, the gradient's norm before clipping, tokens read over all processes."""
+    """What a step did: mean of each loss term times its coefficient, their sum, the gradient's norm before clipping, tokens read over all processes.
+
+    told: the mean of each term that is no part of the loss.
+    """
 
     terms: Mapping[str, float]
     loss: float
     grad_norm: float
     tokens: int
+    told: Mapping[str, float] = field(default_factory=dict)
 
 
 class Updater:
@@ -110,30 +114,36 @@ class Updater:
         """
         weights, tokens = self._global(batches)
         torch.manual_seed(int(draws.draw(draws.key_of(self.seed, number), self.device.rank, draws.DROPOUT)[0] >> np.uint64(1)))
-        sums = self._pass(batches, weights)
+        sums, told = self._pass(batches, weights)
         if self.adversary is not None and self.table is not None:
             self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
         self.device.sum(self.parameters.grad)
         values = self.device.sum(torch.stack(list(sums.values()))).tolist()
-        terms = {name: value / max(weights[name], 1.0) for name, value in zip(sums, values, strict=True)}
+        means = {name: value / max(weights[name], 1.0) for name, value in zip(sums, values, strict=True)}
+        terms = {name: value for name, value in means.items() if name not in told}
         grad_norm = self._update(terms, batches, number=number, factor=factor)
         self.device.share(self.model.buffers())  # running statistics, which each process made of its own rows
         if self.average is not None:
             self.average.update(number)
-        return StepResult(terms, sum(terms.values()), grad_norm, tokens)
+        return StepResult(terms, sum(terms.values()), grad_norm, tokens, {name: means[name] for name in told})
 
-    def _pass(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None = None) -> dict[str, Tensor]:
-        """All micro-batches forward and backward: adds to the gradients (of `only` these parameters); the sum of each term times its coefficient."""
+    def _pass(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None = None) -> tuple[dict[str, Tensor], list[str]]:
+        """All micro-batches forward and backward: adds to the gradients, of `only` these parameters.
+
+        Returns the sum of each term times its coefficient, and the names of those that are no part of the loss.
+        """
+        told: dict[str, None] = {}
         sums = {name: torch.zeros((), device=self.device.device) for name in weights}
         for batch in batches:
             losses = self.objective.losses(self.model, batch.to(self.device.device))
-            parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items()]
+            parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items() if term.trained]
             total = torch.stack([part.float() for part in parts]).sum()
             (total * self.scale).backward(inputs=only)  # type: ignore[no-untyped-call]
             self.parameters.collect()
             for name, term in losses.items():
                 sums[name] += term.coefficient * term.sum.detach().float()
-        return sums
+            told |= dict.fromkeys(name for name, term in losses.items() if not term.trained)
+        return sums, list(told)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
