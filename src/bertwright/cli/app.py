@@ -34,6 +34,7 @@ COMMANDS = (
     Command("finetune", "bertwright.cli.finetune:finetune", "Train a checkpoint on labelled data: classes, numbers, tags, answers, vectors, text."),
     Command("evaluate", "bertwright.cli.evaluate:evaluate", "Measure a checkpoint on text: masked loss, perplexity."),
     Command("predict", "bertwright.cli.predict:predict", "Fill the [MASK]s of a text."),
+    Command("report", "bertwright.cli.report:report", "An HTML page of a run, or of runs side by side."),
     Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )

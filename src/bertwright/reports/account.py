@@ -1,0 +1,180 @@
+"""The sections that every training has: its numbers at the head, what it cost, its settings, its surroundings, and how to use it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bertwright.reports.content import Block, Box, Boxes, Cell, Code, Drawings, Folded, Notes, Prose, Section, Table, Tile, Tiles
+from bertwright.reports.curves import Curve, Panel, draw_panels, series
+from bertwright.reports.dataset import ticks
+from bertwright.reports.reading import RunFiles
+from bertwright.reports.wording import bounds, flattened, interval, many, named, number, seconds, setting, size, titled
+
+LESS_IS_BETTER = ("loss", "calibration_error", "hamming_loss", "mse", "mae", "perplexity")
+# What a transformers pipeline calls the tasks.
+PIPELINES = {"classify": "text-classification", "regress": "text-classification", "tag": "token-classification", "answer": "question-answering"}
+
+
+def headline(run: RunFiles) -> list[Block]:
+    """The main numbers with their intervals, beside the answer that reads nothing."""
+    tiles, shown, blocks = list[Tile](), list[str](), list[Block]()
+    for split in run.splits:
+        metrics = _of(run, split, "metrics")
+        wanted = [name for name in dict.fromkeys((run.metric or "", *_second(metrics))) if name in metrics][: 2 if len(run.splits) > 1 else 3]
+        for name in wanted:
+            ends, baseline = interval(_of(run, split, "intervals").get(name)), _of(run, split, "baseline").get(name)
+            notes = [f"95%: {ends}"] if ends else []
+            notes += [f"without reading: {number(baseline, 3)}"] if baseline is not None else []
+            tiles.append(Tile(name=f"{titled(named(name))}, {split}", value=number(metrics[name], 4), notes=notes))
+        shown += [split] if metrics else []
+    if not shown:
+        last: Mapping[str, Any] = next((record for record in reversed(run.records) if record.get("kind") == "evaluate"), {})
+        tiles = [Tile(name=f"{titled(named(key))}, last evaluation", value=number(value)) for key, value in last.items() if key.startswith("eval_")][:4]
+    if tiles:
+        blocks.append(Tiles(tiles))
+    if shown:
+        blocks += [*_intervals(run, shown[0]), Folded("All metrics", [_metrics(run, shown)])]
+    return blocks or [Prose("Nothing was measured yet.")]
+
+
+def _second(metrics: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("accuracy", "f1_macro", "f1", "mcc", "spearman", "pearson", "exact_match", *metrics) if name != "loss"]
+
+
+def _intervals(run: RunFiles, split: str) -> list[Block]:
+    """The metrics of a split of which more is better and 1 the best, on one axis with interval and baseline; none where there are no intervals."""
+    rows: list[tuple[str, float, tuple[float, float], float | None]] = []
+    for name, value in _of(run, split, "metrics").items():
+        ends, baseline = bounds(_of(run, split, "intervals").get(name)), _of(run, split, "baseline").get(name)
+        if name not in LESS_IS_BETTER and ends is not None and isinstance(value, int | float) and ends[0] >= -1 and ends[1] <= 1:
+            rows.append((titled(named(name)), float(value), ends, float(baseline) if isinstance(baseline, int | float) else None))
+    if not rows:
+        return []
+    lowest = min([0.0, *(ends[0] for _, _, ends, _ in rows)])
+    boxes = []
+    for label, value, ends, baseline in rows:
+        first, middle, last = ((one - lowest) / (1 - lowest) for one in (ends[0], value, ends[1]))
+        mark = (baseline - lowest) / (1 - lowest) if baseline is not None and lowest <= baseline <= 1 else None
+        boxes.append(Box(label=label, low=first, first=first, middle=middle, third=last, high=last, text=number(value, 3), mark=mark))
+    legend = "Bar: 95% interval over resampled rows; line: the value; diamond: what the answer that reads nothing reaches."
+    return [Boxes(title=f"Metrics with their intervals, {split}", boxes=boxes, ticks=ticks(lowest, 1.0), legend=legend)]
+
+
+def _metrics(run: RunFiles, splits: list[str]) -> Block:
+    names = list(dict.fromkeys(name for split in splits for name in _of(run, split, "metrics")))
+    head = ["metric", *(part for split in splits for part in (split, "95%", "without reading"))]
+    rows: list[list[str | Cell]] = []
+    for name in names:
+        row: list[str | Cell] = [Cell(text=named(name), strong=name == run.metric)]
+        for split in splits:
+            value, ends, baseline = (_of(run, split, part).get(name) for part in ("metrics", "intervals", "baseline"))
+            row += [number(value), interval(ends) or "–", number(baseline, 3)]
+        rows.append(row)
+    rows.append(["rows", *(part for split in splits for part in (number(run.measured(split).get("rows")), "", ""))])
+    return Table(head=head, rows=rows)
+
+
+def _of(run: RunFiles, split: str, part: str) -> Mapping[str, Any]:
+    found = run.measured(split).get(part)
+    return found if isinstance(found, Mapping) else {}
+
+
+def cost_section(run: RunFiles, figures: Path) -> list[Section]:
+    """Throughput, memory, time."""
+    training, model = run.part("training"), run.part("model")
+    trained = [record for record in run.records if record.get("kind") == "train"]
+    last: Mapping[str, Any] = trained[-1] if trained else {}
+    took, tokens = training.get("seconds", last.get("seconds")), training.get("tokens", last.get("tokens"))
+    speed = training.get("tokens_per_second") or (tokens / took if took and tokens else None)
+    tiles = [
+        Tile(name="time", value=seconds(took), notes=[f"{many(int(training.get('steps', last.get('step', 0))), 'step')}"]) if took is not None else None,
+        Tile(name="tokens a second", value=f"{speed:,.0f}", notes=[f"{tokens:,.0f} tokens read" if tokens else ""]) if speed else None,
+        Tile(name="peak memory", value=size(training["peak_memory_bytes"])) if training.get("peak_memory_bytes") else None,
+        Tile(name="parameters", value=_millions(model["parameters"]), notes=[_shape(model)]) if model.get("parameters") else None,
+        Tile(name="best checkpoint", value=f"step {training['best_step']:,}", notes=[_epoch(training)]) if training.get("best_step") is not None else None,
+    ]
+    panels = [
+        Panel(name="throughput", title="Tokens a second", curves=[Curve(name="tokens a second", points=series(trained, "tokens_per_second"), dotted=True)])
+    ]
+    drawings = draw_panels(panels, figures=figures)
+    blocks: list[Block] = [Tiles([tile for tile in tiles if tile is not None])] if any(tiles) else []
+    return [Section("Time and memory", [*blocks, *([Drawings(drawings)] if drawings else [])])] if blocks or drawings else []
+
+
+def settings_sections(run: RunFiles) -> list[Section]:
+    """Config and environment."""
+    found = []
+    if run.config:
+        rows = [[key, setting(value)] for key, value in flattened(run.config).items()]
+        given = [row for row in rows if row[1] != "–"]
+        blocks: list[Block] = [Table(head=("key", "value"), rows=given, words=frozenset({0, 1}))]
+        if unset := [row[0] for row in rows if row[1] == "–"]:
+            blocks.append(Folded("Not set", [Prose(", ".join(unset))]))
+        found.append(Section("Settings", [Folded("Every key", blocks)]))
+    if environment := run.part("environment"):
+        rows = [[key, setting(value)] for key, value in flattened(environment).items()]
+        found.append(Section("Environment", [Table(head=("what", "which"), rows=rows, words=frozenset({0, 1}))]))
+    return found
+
+
+def use_section(run: RunFiles) -> Section:
+    """How to load the model: this project, transformers, the command line."""
+    name = str(run.path)
+    task = run.task or "fill"
+    example = {
+        "classify": '.classify("some text")',
+        "regress": '.regress("some text")',
+        "tag": '.tag("Some text with names in it")',
+        "answer": '.answer("a question?", "the context that answers it")',
+        "embed": '.embed(["one text", "another"])',
+        "generate": '.generate("some text")',
+        "fill": '.fill_mask("some text with a [MASK] in it")',
+    }.get(task, "")
+    python = f"import bertwright\n\nmodel = bertwright.load({json.dumps(name)})" + (f"\nprint(model{example})" if example else "")
+    blocks: list[Block] = [Code(python, "Python")]
+    pipeline = PIPELINES.get(task, "fill-mask" if task == "fill" else None)
+    if pipeline:
+        more = ', aggregation_strategy="simple"' if task == "tag" else ', function_to_apply="none"' if task == "regress" else ""
+        call = 'question="a question?", context="the context that answers it"' if task == "answer" else '"some text"'
+        call = '"some text with a [MASK] in it"' if task == "fill" else call
+        made = f"pipeline({json.dumps(pipeline)}, {json.dumps(f'{name}/checkpoints/{_best(run)}')}{more})"
+        blocks.append(Code(f"from transformers import pipeline\n\nmodel = {made}\nprint(model({call}))", "transformers"))
+    line = f'bertwright predict {name} "some text{" with a [MASK] in it" if task == "fill" else ""}"'
+    blocks.append(Code(f"{line}\nbertwright summary {name}", "Command line"))
+    return Section("How to load it", blocks)
+
+
+def trouble(run: RunFiles) -> list[Block]:
+    """What could not be read, and which files are missing."""
+    missing = []
+    if run.kind == "finetune":
+        there = {"results.json": run.results, "data.json": run.data, "metrics.jsonl": run.records, "predictions/": run.predictions}
+        missing = [f"{name} is missing: what it would tell is left out here" for name, content in there.items() if not content]
+    lines = [*run.notes, *missing]
+    return [Notes(lines, "warning")] if lines else []
+
+
+def _best(run: RunFiles) -> str:
+    for pointer in ("best", "latest"):
+        file = run.path / pointer
+        if file.is_file() and (name := file.read_text(encoding="utf-8", errors="replace").strip()):
+            return name
+    return "step-000000"
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f} M" if count >= 1e6 else f"{count:,.0f}"
+
+
+def _shape(model: Mapping[str, Any]) -> str:
+    parts = [
+        str(model.get("family") or ""),
+        f"{model['layers']} layers" if model.get("layers") else "",
+        f"{model['hidden_size']} wide" if model.get("hidden_size") else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _epoch(training: Mapping[str, Any]) -> str:
+    return f"epoch {number(training['best_epoch'], 3)}" if training.get("best_epoch") is not None else ""

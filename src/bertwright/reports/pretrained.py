@@ -1,0 +1,109 @@
+"""The page of a pre-training: losses, rates, gradients, throughput, and the masks it filled as it learnt."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.reports.account import cost_section, settings_sections, trouble, use_section
+from bertwright.reports.content import Block, Cell, Drawings, Prose, Section, Table, Tile, Tiles
+from bertwright.reports.curves import Curve, Panel, draw_panels, metric_panels, series
+from bertwright.reports.reading import RunFiles
+from bertwright.reports.wording import number, share
+
+FILLED_SHOWN = 8  # moments of the training at which filled masks are shown
+
+
+def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
+    """All sections of a pre-training run."""
+    curves = draw_panels(_panels(run), figures=figures)
+    sections = [Section("Result", [*trouble(run), *_result(run)])]
+    if curves:
+        sections.append(Section("Curves", [Drawings(curves)]))
+    if run.samples:
+        sections.append(Section("Masks it fills", _filled(run)))
+    return [*sections, *cost_section(run, figures), *settings_sections(run), use_section(run)]
+
+
+def _result(run: RunFiles) -> list[Block]:
+    last = _last(run)
+    trained = [record for record in run.records if record.get("kind") == "train"]
+    tiles = [Tile(name="masked-token loss, held out", value=number(last["eval_mlm_loss"]), notes=[_chances(last)])] if "eval_mlm_loss" in last else []
+    for key, name in (("eval_mlm_accuracy", "masked tokens right"), ("eval_nsp_accuracy", "next sentences right")):
+        if isinstance(last.get(key), int | float):
+            tiles.append(Tile(name=name, value=share(last[key]), notes=["chance 50%" if "nsp" in key else ""]))
+    if isinstance(last.get("eval_perplexity"), int | float):
+        tiles.append(Tile(name="perplexity", value=number(last["eval_perplexity"])))
+    if trained and isinstance(trained[-1].get("tokens"), int | float):
+        tiles.append(Tile(name="tokens read", value=f"{trained[-1]['tokens']:,.0f}", notes=[f"{trained[-1].get('step', 0):,} steps"]))
+    if not tiles and trained:
+        tiles = [Tile(name="training loss", value=number(trained[-1].get("loss")))]
+    return [Tiles(tiles)] if tiles else [Prose("Nothing was measured yet.")]
+
+
+def _last(run: RunFiles) -> Mapping[str, Any]:
+    return next((record for record in reversed(run.records) if record.get("kind") == "evaluate"), {})
+
+
+def _chances(last: Mapping[str, Any]) -> str:
+    known = [("chance", last.get("chance_loss")), ("word frequencies alone", last.get("unigram_entropy"))]
+    return ", ".join(f"{name} {number(value, 3)}" for name, value in known if isinstance(value, int | float))
+
+
+def _panels(run: RunFiles) -> list[Panel]:
+    records, last = run.records, _last(run)
+    trained = [record for record in records if record.get("kind", "train") == "train"]
+    masked = series(trained, "mlm_loss") or series(trained, "loss")
+    references = {name: float(last[key]) for name, key in (("chance", "chance_loss"), ("word frequencies alone", "unigram_entropy")) if key in last}
+    best = min(series(records, "eval_loss"), key=lambda point: point[1], default=(None, None))[0]
+    return [
+        Panel(name="masked_loss", title="Masked-token loss (nats)", curves=_pair(masked, series(records, "eval_mlm_loss")), references=references, best=best),
+        Panel(
+            name="next_sentence_loss",
+            title="Next-sentence loss (nats)",
+            curves=_pair(series(trained, "nsp_loss"), series(records, "eval_nsp_loss")),
+            references={"chance": math.log(2)},
+        ),
+        *metric_panels(records, first="mlm_accuracy", best=best, most=3),
+        *rate_panels(records),
+    ]
+
+
+def _pair(training: list[tuple[float, float]], validation: list[tuple[float, float]]) -> list[Curve]:
+    return [Curve(name="training", points=training, number=0, dotted=True), Curve(name="held out", points=validation, number=1)]
+
+
+def rate_panels(records: tuple[Mapping[str, Any], ...]) -> list[Panel]:
+    """Learning rate and gradient norm."""
+    trained = [record for record in records if record.get("kind", "train") == "train"]
+    rate = Curve(name="learning rate", points=series(trained, "learning_rate"), number=2)
+    norm = Curve(name="gradient norm", points=series(trained, "grad_norm"), number=3, dotted=True)
+    return [
+        Panel(name="learning_rate", title="Learning rate", curves=[rate]),
+        Panel(name="gradient_norm", title="Gradient norm, before clipping", curves=[norm]),
+    ]
+
+
+def _filled(run: RunFiles) -> list[Block]:
+    """Texts with masks and what stood in them at some steps: samples.jsonl, {"step", "text", "filled", "answers", "right"}, the last three optional."""
+    by_text: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for sample in run.samples:
+        if isinstance(sample.get("step"), int | float) and sample.get("text"):
+            by_text.setdefault(str(sample["text"]), {})[int(sample["step"])] = sample
+    blocks: list[Block] = [Prose("The same held-out texts at several moments of the training.")]
+    for text, moments in by_text.items():
+        steps = sorted(moments)
+        kept = [steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(FILLED_SHOWN, len(steps)))]
+        rows: list[list[str | Cell]] = [[f"{step:,}", _said(moments[step])] for step in dict.fromkeys(kept)]
+        original = moments[steps[-1]].get("original")
+        blocks.append(Table(head=("step", "filled"), rows=rows, words=frozenset({1}), caption=text + (f" — {original}" if original else "")))
+    return blocks
+
+
+def _said(sample: Mapping[str, Any]) -> str:
+    filled = sample.get("filled", "")
+    text = ", ".join(map(str, filled)) if isinstance(filled, list) else str(filled)
+    right, masks = sample.get("right"), sample.get("masks")
+    return f"{text} ({right} of {masks} right)" if isinstance(right, int) and isinstance(masks, int) else text

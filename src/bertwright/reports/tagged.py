@@ -1,0 +1,98 @@
+"""The sections of tagging: entities type by type, and the hardest sentences with right and predicted entities marked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bertwright.errors import InputError
+from bertwright.metrics.entities import Span, per_type, spans
+from bertwright.reports.classified import facts_of
+from bertwright.reports.content import Bar, Bars, Block, Cell, Example, Examples, Folded, Line, Mark, Prose, Section, Table
+from bertwright.reports.pictures import frequencies_png
+from bertwright.reports.predicted import Row, hardest
+from bertwright.reports.reading import RunFiles
+
+HARDEST, HARDEST_FOLDED = 8, 24
+LONGEST = 80  # words of a sentence shown
+TONES = ("right", "wrong", "missed")
+
+
+def tagged_sections(run: RunFiles, split: str, figures: Path) -> list[Section]:
+    """Entities by type and the hardest sentences; none where there are no sentences with right tags."""
+    rows = [row for row in run.predictions.get(split, ()) if _is_whole(row)]
+    if not rows:
+        return []
+    gold, said = [row["label"] for row in rows], [row["prediction"]["tags"] for row in rows]
+    try:
+        sections = [Section("Entity by entity", _types(gold, said, figures))]
+        return [*sections, Section("Hardest sentences", _hardest(rows))]
+    except InputError as error:
+        return [Section("Entities", [Prose(f"The tags in predictions/{split}.jsonl cannot be counted: {error}.")])]
+
+
+def _is_whole(row: Row) -> bool:
+    tags, prediction = row.get("label"), row.get("prediction") or {}
+    said, words = prediction.get("tags"), row.get("words")
+    return isinstance(tags, list) and isinstance(said, list) and isinstance(words, list) and len(tags) == len(said) == len(words)
+
+
+def _types(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]], figures: Path) -> list[Block]:
+    scores = per_type(gold, said)
+    if not scores:
+        return [Prose("No sentence has an entity, and none was predicted.")]
+    rows: list[list[str | Cell]] = []
+    for place, one in enumerate(scores, 1):
+        parts = [Cell(text=f"{value:.3f}", share=value) for value in (one.f1, one.precision, one.recall)]
+        rows.append([str(place), one.name, *parts, f"{one.support:,}", f"{one.predicted:,}"])
+    counts = {"right": {one.name: one.support for one in scores}, "predicted": {one.name: one.predicted for one in scores}}
+    totals = {name: max(sum(values.values()), 1) for name, values in counts.items()}
+    frequencies_png(figures / "entities.png", counts, totals=totals, noun="entities")
+    most = max(1, *(max(one.support, one.predicted) for one in scores))
+    bars = [
+        Bar(label=one.name, shares=(one.support / most, one.predicted / most), texts=(f"{one.support:,}", f"{one.predicted:,}"))
+        for one in sorted(scores, key=lambda one: -one.support)
+    ]
+    return [
+        Prose("An entity is right when its type, its beginning and its end are."),
+        Table(head=("no.", "type", "F1", "precision", "recall", "entities", "predicted"), rows=rows, words=frozenset({1})),
+        Bars(title="Entities in the right tags and in the predicted ones", series=("right", "predicted"), bars=bars),
+    ]
+
+
+def _hardest(rows: Sequence[Row]) -> list[Block]:
+    found = hardest(rows, HARDEST + HARDEST_FOLDED) or [row for row in rows if row["label"] != row["prediction"]["tags"]][:HARDEST]
+    shown = [_example(row) for row in found]
+    told = "The sentences with the highest loss, highest first: right entities are marked in the first line, predicted ones in the second."
+    blocks: list[Block] = [Prose(told), Examples(shown[:HARDEST])]
+    return [*blocks, Folded(f"The next {len(shown) - HARDEST}", [Examples(shown[HARDEST:])])] if len(shown) > HARDEST else blocks
+
+
+def _example(row: Row) -> Example:
+    gold, said = set(spans(row["label"])), set(spans(row["prediction"]["tags"]))
+    words = [str(word) for word in row["words"]]
+    lines = [
+        Line(name="right", marks=_marked(words, sorted(gold, key=_start), {span: "right" if span in said else "missed" for span in gold})),
+        Line(name="predicted", marks=_marked(words, sorted(said, key=_start), {span: "right" if span in gold else "wrong" for span in said})),
+    ]
+    wrong = len(said - gold) + len(gold - said)
+    return Example(lines=lines, badge="right" if not wrong else f"{len(gold - said)} missed, {len(said - gold)} wrong", good=not wrong, facts=facts_of(row))
+
+
+def _start(span: Span) -> int:
+    return span[1]
+
+
+def _marked(words: Sequence[str], found: Sequence[Span], tones: dict[Span, str]) -> list[Mark]:
+    """The words as stretches, those of an entity marked with its type; Chinese words are single letters and stand without spaces."""
+    gap = "" if sum(map(len, words)) < 1.5 * len(words) else " "
+    shown, place, marks = words[:LONGEST], 0, list[Mark]()
+    for span in found:
+        kind, start, end = span
+        if start >= len(shown):
+            break
+        if start > place:
+            marks.append(Mark(text=gap.join(shown[place:start]) + gap))
+        marks.append(Mark(text=gap.join(shown[start:end]), tone=tones[span], note=kind, said=f"{kind}, {tones[span]}"))
+        marks.append(Mark(text=gap))
+        place = end
+    rest = gap.join(shown[place:])
+    return [*marks, Mark(text=rest + (" …" if len(words) > LONGEST else ""))]
