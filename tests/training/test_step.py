@@ -88,27 +88,26 @@ def test_the_loss_told_is_the_mean_over_tokens_and_over_pairs(shards: TokenShard
 
 
 def test_what_is_told_beside_the_loss_is_no_part_of_it(shards: TokenShards, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Counting:
-        """The objective, and the share of the masked tokens that have an even id."""
+    class Telling:
+        """The objective, and three times its loss with a gradient of its own."""
 
-        terms = ("mlm", "even")
+        terms = ("mlm", "thrice")
 
         def __init__(self, trained_for: Objective) -> None:
             self.losses_of = trained_for.losses
 
         def losses(self, model: torch.nn.Module, batch: Batch) -> Losses:
-            return {**self.losses_of(model, batch), "even": Term((batch.prediction_labels % 2 == 0).sum(), trained=False)}
+            found = self.losses_of(model, batch)
+            return {**found, "thrice": Term(found["mlm"].sum * 3, trained=False)}
 
     plain, telling = updater(vocabulary, "mlm"), updater(vocabulary, "mlm")
     gradients = kept_gradient(plain, monkeypatch), kept_gradient(telling, monkeypatch)
     cut = batches(plain, shards, vocabulary, 3)
-    labels = torch.cat([batch.prediction_labels for batch in cut])
     expected = plain.step(cut, number=0, factor=1.0)
-    telling.objective = Counting(telling.objective)
-    result = telling.step(
-        [dataclasses.replace(batch, weights={**batch.weights, "even": float(len(batch.prediction_labels))}) for batch in cut], number=0, factor=1.0
-    )
-    assert result.told == {"even": pytest.approx((labels % 2 == 0).float().mean().item())}
+    telling.objective = Telling(telling.objective)
+    weighed = [dataclasses.replace(batch, weights={**batch.weights, "thrice": batch.weights["mlm"]}) for batch in cut]
+    result = telling.step(weighed, number=0, factor=1.0)
+    assert result.told == {"thrice": pytest.approx(3 * expected.loss)}
     assert (result.terms, result.loss, result.grad_norm) == (expected.terms, expected.loss, expected.grad_norm)
     assert torch.equal(gradients[0][0], gradients[1][0])
 
