@@ -16,7 +16,7 @@ from bertwright.data.places import Place
 from bertwright.errors import InputError
 from bertwright.families import family_of
 from bertwright.models import Model
-from bertwright.tasks.embedding import EmbedBatch, Embedding, cosent, in_batch_negatives
+from bertwright.tasks.embedding import EmbedBatch, Embedding, in_batch_negatives
 from bertwright.tasks.predictions import Embedded
 from bertwright.tasks.ranking import ranked
 from bertwright.tasks.running import run
@@ -80,20 +80,18 @@ def test_the_loss_of_pairs_and_triplets_is_that_of_sentence_transformers(theirs:
     assert in_batch_negatives(F.normalize(vectors, dim=-1), places).item() / 7 == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_losses_of_scored_pairs_are_those_of_sentence_transformers(theirs: Any, model: Model, tokenizer: Tokenizer) -> None:
-    torch.manual_seed(0)
-    vectors, scores = torch.randn(9, 2, 12), torch.tensor([0.0, 0.2, 0.2, 1.0, 0.5, 0.4, 0.9, 0.9, 0.0])
-    expected = of_vectors(theirs.CoSENTLoss(torch.nn.Identity()), vectors, scores)
-    assert cosent(F.cosine_similarity(vectors[:, 0], vectors[:, 1]), scores).item() == pytest.approx(expected, rel=1e-6)
-
-    task = replace(Embedding.of(SCORED), similarity="cosine", normalised=False)
-    found = [prediction.vectors for prediction in outputs_of(task, SCORED, tokenizer, model)]
-    cosines, labels = torch.tensor(np.stack(found)), torch.tensor([0.0, 1.0, 0.5, 0.5])
+def test_the_loss_of_scored_pairs_is_that_of_sentence_transformers(theirs: Any, model: Model, tokenizer: Tokenizer) -> None:
+    task = replace(Embedding.of(SCORED), normalised=False)
+    predictions = outputs_of(task, SCORED, tokenizer, model)
+    vectors, labels = torch.tensor(np.stack([found.vectors for found in predictions])), torch.tensor([0.0, 1.0, 0.5, 0.5])
     right = theirs.CosineSimilarityLoss(torch.nn.Identity())
-    expected = float(right.loss_fct(right.cos_score_transformation(F.cosine_similarity(cosines[:, 0], cosines[:, 1])), labels))
+    expected = float(right.loss_fct(right.cos_score_transformation(F.cosine_similarity(vectors[:, 0], vectors[:, 1])), labels))
     with torch.no_grad():
         (term,) = task.losses(model, batch_of(task, SCORED, tokenizer, model)).values()
+        alone = [task.losses(model, batch_of(task, [one], tokenizer, model))["loss"].sum.item() for one in SCORED]
     assert term.sum.item() / 4 == pytest.approx(expected, rel=1e-5)
+    assert sum(alone) / 4 == pytest.approx(expected, rel=1e-5)
+    assert np.mean([found.loss for found in predictions if found.loss is not None]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_equal_texts_and_other_partners_are_no_negatives() -> None:
@@ -193,16 +191,14 @@ def test_scores_become_shares_of_their_range() -> None:
 
 
 def test_a_saved_folder_remembers_what_it_was_trained_for() -> None:
-    for task in (Embedding.of(SCORED, pooling="max"), replace(Embedding.of(SCORED), similarity="cosine"), Embedding.of(PAIRS), Embedding.of(TRIPLETS)):
+    for task in (Embedding.of(SCORED, pooling="max"), Embedding.of(PAIRS), Embedding.of(TRIPLETS)):
         assert Embedding.of_folder(task.folder(max_length=20), {"model_type": "bert", **task.config}) == task
     bare = Embedding.of_folder(Embedding().folder(max_length=None), {"model_type": "bert"})
     assert bare.pooling == "mean"
 
 
-def test_only_the_squared_error_of_scores_is_a_sum_over_its_parts() -> None:
-    scored = Embedding.of(SCORED)
-    kinds = (replace(scored, similarity="cosine"), replace(scored, similarity="cosent"), Embedding.of(PAIRS), Embedding.of(TRIPLETS))
-    assert [task.decomposes for task in kinds] == [True, False, False, False]
+def test_only_the_loss_of_scores_is_a_sum_over_its_parts() -> None:
+    assert [Embedding.of(examples).decomposes for examples in (SCORED, PAIRS, TRIPLETS)] == [True, False, False]
 
 
 def test_rows_of_several_kinds_are_refused_with_a_place_of_each() -> None:
@@ -230,17 +226,16 @@ def test_a_model_that_writes_is_refused() -> None:
     assert Embedding().problems(family_of(CONFIG).architecture(CONFIG)) == []
 
 
-@pytest.mark.parametrize("kind", ["pairs", "triplets", "cosent", "cosine"])
+@pytest.mark.parametrize("kind", ["pairs", "triplets", "scored"])
 def test_training_moves_together_what_belongs_together(kind: str, model: Model, tokenizer: Tokenizer) -> None:
     draws = random.Random(0)
     texts = [" ".join(draws.sample(WORDS, 4)) for _ in range(36)]
     if kind in ("pairs", "triplets"):
         step = 2 if kind == "pairs" else 3
         examples = [example(*texts[start : start + step]) for start in range(0, 10 * step, step)]
-        task = Embedding.of(examples)
     else:
         examples = [example(one, other, score=float(number)) for number, (one, other) in enumerate(zip(texts[:10], texts[10:20], strict=True))]
-        task = replace(Embedding.of(examples), similarity=kind)  # type: ignore[arg-type]
+    task = Embedding.of(examples)
     batch = batch_of(task, examples, tokenizer, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(60):
