@@ -80,7 +80,7 @@ class Choice:
 
 def _scores(model: nn.Module, batch: TaskBatch) -> Tensor:
     """The score of each choice, float32 [items, most choices of one], -inf where an item has fewer."""
-    scores = call(model, batch).logits.float().flatten()
+    scores = call(model, batch, heads_only=True).logits.float().flatten()
     counts = batch.targets["choices"]
     there = torch.arange(int(counts.max()), device=scores.device) < counts[:, None]
     return torch.full(there.shape, -torch.inf, device=scores.device).masked_scatter(there, scores)

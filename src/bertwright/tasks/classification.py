@@ -72,10 +72,10 @@ class Classification:
 
     def losses(self, model: nn.Module, batch: TaskBatch) -> Losses:
         labels = batch.targets["labels"]
-        logits = call(model, batch).logits.float()
+        logits = call(model, batch, heads_only=True).logits.float()
         if not self.r_drop:
             return {"loss": Term(self._loss(logits, labels))}
-        again = call(model, batch).logits.float()
+        again = call(model, batch, heads_only=True).logits.float()
         plain = (self._loss(logits, labels) + self._loss(again, labels)) / 2
         return {"loss": Term(plain + self.r_drop * self._divergence(logits, again))}
 
@@ -94,7 +94,7 @@ class Classification:
         return ((p.exp() - q.exp()) * (p - q)).sum() / 2  # KL(p, q) + KL(q, p) = sum of (p - q)(log p - log q)
 
     def outputs(self, model: nn.Module, batch: TaskBatch) -> list[Any]:
-        return list(call(model, batch).logits.float().cpu().numpy())
+        return list(call(model, batch, heads_only=True).logits.float().cpu().numpy())
 
     def predictions(self, examples: Sequence[TextExample], items: Sequence[Item], outputs: Sequence[Any]) -> list[Classified]:
         if not outputs:

@@ -48,11 +48,11 @@ class Regression:
         return TaskBatch(**padded, targets=targets, numbers=numbers, weights={"loss": float(len(items))})
 
     def losses(self, model: nn.Module, batch: TaskBatch) -> Losses:
-        values = call(model, batch).logits.float().squeeze(-1)
+        values = call(model, batch, heads_only=True).logits.float().squeeze(-1)
         return {"loss": Term(F.mse_loss(values, batch.targets["labels"], reduction="sum"))}
 
     def outputs(self, model: nn.Module, batch: TaskBatch) -> list[Any]:
-        return list(call(model, batch).logits.float().squeeze(-1).tolist())
+        return list(call(model, batch, heads_only=True).logits.float().squeeze(-1).tolist())
 
     def predictions(self, examples: Sequence[TextExample], items: Sequence[Item], outputs: Sequence[Any]) -> list[Regressed]:
         return [Regressed(value=value, loss=None if item.target is None else (value - item.target) ** 2) for item, value in zip(items, outputs, strict=True)]

@@ -1,7 +1,7 @@
 """A task's items through a model, longest first, so that no row is padded much."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from bertwright.data.batching import batches
+from bertwright.tasks.passes import cores, each
 from bertwright.tasks.task import Item, Reading, Task
 
-# Padded tokens a pass: enough to keep a device busy, few enough that the activations stay in its caches.
-TOKENS = 4096
+# Padded tokens a pass: enough to keep a device busy, few enough that the activations stay in its caches. On a CPU a pass has a core to itself.
+CPU_TOKENS = 2048
+TOKENS = 32768
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +37,31 @@ class ReadsApart(Protocol):
         """The distinct rows of the items."""
 
 
-@torch.inference_mode()
 def run(
-    task: Task, model: nn.Module, items: Sequence[Item], reading: Reading, *, tokens: int = TOKENS, passed: Callable[[int], None] | None = None
+    task: Task, model: nn.Module, items: Sequence[Item], reading: Reading, *, tokens: int | None = None, passed: Callable[[int], None] | None = None
 ) -> list[Any]:
-    """The task's output for each item, in the items' order; the model is in evaluation mode meanwhile. passed: told how many items a pass took."""
+    """The task's output for each item, in the items' order; the model is in evaluation mode meanwhile.
+
+    tokens: at most so many a pass, padding included; by default what suits the device. passed: told how many items a pass took.
+    """
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     apart = task.apart(items) if isinstance(task, ReadsApart) else None
     read = items if apart is None else apart.items
+    # Passes of a CPU have few different lengths to share, and every place of padding costs its part.
+    reading = replace(reading, step=1) if device.type == "cpu" else reading
+
+    def work(chosen: list[int]) -> tuple[list[int], list[Any]]:
+        with torch.inference_mode():
+            batch = task.batch([read[number] for number in chosen], numbers=np.array(chosen), reading=reading)
+            return chosen, task.outputs(model, batch.to(device))
+
+    passes = list(batches([item.length * len(item.rows) for item in read], tokens=tokens or (CPU_TOKENS if device.type == "cpu" else TOKENS)))
     found: list[Any] = [None] * len(read)
     done = 0
     try:
-        for chosen in batches([item.length * len(item.rows) for item in read], tokens=tokens):
-            batch = task.batch([read[number] for number in chosen], numbers=np.array(chosen), reading=reading)
-            for number, output in zip(chosen, task.outputs(model, batch.to(device)), strict=True):
+        for chosen, outputs in each(work, passes, side_by_side=cores(device)):
+            for number, output in zip(chosen, outputs, strict=True):
                 found[number] = output
             before, done = done, done + len(chosen)
             if passed is not None:

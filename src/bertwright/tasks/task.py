@@ -70,11 +70,15 @@ class TaskBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a model asks of its rows. pad_id: what shorter ones are filled up with; types: token types that it can tell apart; limit: the longest row."""
+    """What a model asks of its rows.
+
+    pad_id: what shorter ones are filled up with; types: token types that it can tell apart; limit: the longest row; step: rows are as long as a multiple of it.
+    """
 
     pad_id: int
     types: int
     limit: int | None
+    step: int = LENGTH_STEP
 
     @classmethod
     def of(cls, architecture: Architecture) -> "Reading":
@@ -135,10 +139,10 @@ class Task(Protocol):
 def pad_rows(rows: Sequence[Row], reading: Reading) -> dict[str, Any]:
     """input_ids, token_type_ids (None where no row uses a second one), mask, layout and tokens of a TaskBatch.
 
-    Rows are as long as the longest, rounded up to a multiple of 8 where the model can place so many.
+    Rows are as long as the longest, rounded up to a multiple of the reading's step where the model can place so many.
     """
     lengths = [len(row.ids) for row in rows]
-    width = min(-(-max(lengths) // LENGTH_STEP) * LENGTH_STEP, max(reading.limit or sys.maxsize, max(lengths)))
+    width = min(-(-max(lengths) // reading.step) * reading.step, max(reading.limit or sys.maxsize, max(lengths)))
     ids = torch.tensor([row.ids + [reading.pad_id] * (width - len(row.ids)) for row in rows])
     second = reading.types > 1 and any(row.type_ids is not None for row in rows)
     type_ids = torch.tensor([(row.type_ids or [0] * len(row.ids)) + [0] * (width - len(row.ids)) for row in rows]) if second else None
