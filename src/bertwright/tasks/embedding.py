@@ -142,7 +142,7 @@ class Embedding:
         if self.kind != "scored":
             return {"loss": Term(in_batch_negatives(vectors, places))}
         cosines = (vectors[:, 0] * vectors[:, 1]).sum(-1)
-        # From the same weights CoSENT (Huang et al. 2024) left STS-B where it was, and this gained 1.5 points: 2,000 pairs, rate 2e-5, batches of 32.
+        # From MiniLM, one seed and one pass over 2,000 pairs of STS-B: Spearman 86.7 before, 86.7 by CoSENT (Huang et al. 2024), 88.3 by this.
         return {"loss": Term(F.mse_loss(cosines, batch.targets["scores"], reduction="sum"))}
 
     def _vectors(self, model: nn.Module, batch: TaskBatch) -> Tensor:
