@@ -8,6 +8,7 @@ from typing import Any
 
 from bertwright.architecture import Architecture, Dropout
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
+from bertwright.checkpoints.sentence_transformers import read_sentence_folder
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
 from bertwright.data.labelled.reading import read_splits
 from bertwright.data.labelled.report import DataReport, data_report
@@ -26,6 +27,8 @@ RATES = ((256, 3e-4), (512, 1e-4), (768, 5e-5), (1024, 2e-5))
 # Epochs by the number of training rows: few rows need more passes to be learnt at a small rate (Mosbach et al. 2021, section 6).
 EPOCHS = ((500, 20.0), (2_500, 10.0), (10_000, 5.0))
 MANY_ROWS_EPOCHS = 3.0
+# Vectors of a start that has good ones already are spoilt by larger rates (Reimers and Gurevych 2019, section 3).
+VECTOR_RATE = 2e-5
 # Rows a step: Devlin et al. 2018's 16 and 32, fewer where an epoch would otherwise be a handful of steps.
 STEPS_AN_EPOCH, LEAST_ROWS, SMALL_BATCH, BATCH = 20, 4, 16, 32
 # Tokens a row unless the model reads fewer: attention grows with its square.
@@ -84,7 +87,7 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         problems += error.problems
     if problems or begun is None or start is None or splits is None:
         raise InputError(*dict.fromkeys(problems))
-    length = _length(config, start.architecture, splits.train.task)
+    length = _length(config, start, splits.train.task)
     task = task_for(splits.train, _task_options(config, splits), start, max_length=length)
     kept = {**start.config, **task.config, **_dropout_keys(start.config, config)}
     architecture = family_of(kept).architecture(kept)
@@ -109,12 +112,14 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
     )
 
 
-def _length(config: FinetuneConfig, architecture: Architecture, task: TaskName) -> int:
-    """Tokens a row: as asked, else the usual ones, within the model's positions."""
-    limit = architecture.max_length
+def _length(config: FinetuneConfig, start: Start, task: TaskName) -> int:
+    """Tokens a row: as asked, else those that the start's vectors are made of, else the usual ones, within the model's positions."""
+    limit = start.architecture.max_length
     if config.max_seq_length is not None and limit is not None and config.max_seq_length > limit:
         raise InputError(f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less")
-    return config.max_seq_length or min(LENGTHS.get(task, LENGTH), limit or LENGTH)
+    sentences = read_sentence_folder(start.folder) if task == "embed" else None
+    usual = (sentences.max_length if sentences else None) or LENGTHS.get(task, LENGTH)
+    return config.max_seq_length or min(usual, limit or usual)
 
 
 def _task_options(config: FinetuneConfig, splits: LabelledSplits) -> TaskOptions:
@@ -138,7 +143,8 @@ def _dropout_keys(described: Config, config: FinetuneConfig) -> dict[str, Any]:
 def _resolve(config: FinetuneConfig, architecture: Architecture, splits: LabelledSplits, device: Device) -> FinetuneConfig:
     """Every None filled in, from the model's size, the data and the hardware."""
     rows, dropout = len(splits.train.examples), architecture.last.block.dropout
-    rate = config.learning_rate or next((rate for width, rate in RATES if architecture.hidden_size <= width), RATES[-1][1])
+    usual = next((rate for width, rate in RATES if architecture.hidden_size <= width), RATES[-1][1])
+    rate = config.learning_rate or (VECTOR_RATE if splits.train.task == "embed" else usual)
     budgeted = any(getattr(config, name) is not None for name in ("max_steps", "max_tokens", "num_train_epochs", "max_minutes"))
     batch_size = config.batch_size or _batch_size(rows) * device.world_size
     if batch_size % device.world_size:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bertwright.architecture import HeadKind
+from bertwright.architecture import CLASSIFY, TAG, HeadKind
 from bertwright.checkpoints.huggingface import SavableModel, empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.stream import Stream
@@ -30,7 +30,6 @@ from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
 from bertwright.training.watching import begin, watched
-
 
 # Share of the loss in what evaluations are compared by: less than one row more or less of a million makes of a metric.
 TIE = 1e-7
@@ -138,7 +137,8 @@ def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[st
     def evaluate_now() -> dict[str, float]:
         outputs = run_task(plan.task, model, items, plan.reading)
         predictions = plan.task.predictions(examples, items, outputs)
-        losses = [prediction.loss for prediction in predictions if prediction.loss is not None]
+        # A loss among all rows is not the one among a batch's.
+        losses = [prediction.loss for prediction in predictions if prediction.loss is not None and plan.task.decomposes]
         found, judged = plan.task.metrics(examples, predictions), plan.task.metric
         first = {"loss": sum(losses) / len(losses)} if losses else {}
         return {f"eval_{name}": value for name, value in {**first, judged: found[judged], **found}.items()}
@@ -172,7 +172,7 @@ def _new_model(plan: FinetunePlan, notes: list[str]) -> SavableModel:
     """The checkpoint's weights under the task's head, which is the checkpoint's own where it has one for these labels, else new."""
     torch.manual_seed(plan.config.seed)
     wanted = plan.family.complete_heads(plan.task.heads)
-    kept = tuple(head for head in wanted if head not in plan.task.heads or _has_this_head(plan, head))
+    kept = tuple(head for head in wanted if head not in (CLASSIFY, TAG) or _has_these_labels(plan, head))
     loaded = load_model(plan.begun.folder, heads=kept, dtype=torch.float32, verify=True)
     state = dict(loaded.model.state_dict())
     if new := [head for head in wanted if head not in kept]:
@@ -186,7 +186,6 @@ def _new_model(plan: FinetunePlan, notes: list[str]) -> SavableModel:
     return model.train()
 
 
-def _has_this_head(plan: FinetunePlan, head: HeadKind) -> bool:
-    """Whether the checkpoint was trained for these very labels."""
-    config = plan.start.config
-    return head in declared_heads(config) and (plan.architecture.head(head).labels is not None or label_names(config) == label_names(plan.kept))
+def _has_these_labels(plan: FinetunePlan, head: HeadKind) -> bool:
+    """Whether the checkpoint's head was trained for these very labels."""
+    return head in declared_heads(plan.start.config) and label_names(plan.start.config) == label_names(plan.kept)
