@@ -70,7 +70,15 @@ def test_seeds_follow_the_config_s_own() -> None:
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    lists = {"learning_rate": ["1e-5", "fast"], "batch_size": ["8", "8"], "weight_decai": [1, 2], "label_names": ["a", "b"], "seed": [], "adam_beta1": [True]}
+    lists = {
+        "learning_rate": ["1e-5", "fast"],
+        "batch_size": ["8", "8"],
+        "weight_decai": [1, 2],
+        "label_names": ["a", "b"],
+        "seed": [],
+        "adam_beta1": [True],
+        "weight_decay": [-1],
+    }
     with pytest.raises(InputError) as caught:
         grid_of(lists, CONFIG, seeds=0)
     assert caught.value.problems == (
@@ -82,6 +90,7 @@ def test_every_mistake_is_named_at_once() -> None:
         "adam_beta1 is True: give a number",
         "seeds is 0: it must be at least 1",
         "seeds is 0 and seed is a list: take one away",
+        "weight_decay is -1.0: it must be 0 or more",
     )
 
 

@@ -76,18 +76,18 @@ def grid_of(lists: Mapping[str, Sequence[Any]], config: Config, *, seeds: int | 
             near = difflib.get_close_matches(key, kinds, n=1)
             problems.append(f"{key} takes one value: give one" if key in kinds else f"{key} is not an option" + (f": did you mean {near[0]}?" if near else ""))
             continue
-        converted = [_converted(key, value, kinds[key], problems) for value in values]
-        if not converted:
+        converted = [found for value in values for found in _converted(key, value, kinds[key], problems)]
+        if not values:
             problems.append(f"{key} is an empty list: give one value or more")
         if twice := sorted({str(value) for number, value in enumerate(converted) if value in converted[:number]}):
             problems.append(f"{key} has {' and '.join(twice)} twice: once is enough")
-        grid[key] = tuple(converted)
+        if converted:
+            grid[key] = tuple(converted)
     if seeds is not None:
         problems += [f"seeds is {seeds}: it must be at least 1"] if seeds < 1 else []
         problems += [f"seeds is {seeds} and seed is a list: take one away"] if "seed" in lists else []
-        grid["seed"] = tuple(range(config.seed, config.seed + seeds))
-    if not problems:
-        problems = list(dict.fromkeys(line for one in configs_of(grid, config) for line in one.problems()))
+        grid["seed"] = tuple(range(config.seed, config.seed + max(seeds, 1)))
+    problems += dict.fromkeys(line for one in configs_of(grid, config) for line in one.problems())
     if problems:
         raise InputError(*problems)
     return grid
@@ -103,21 +103,21 @@ def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def _converted(key: str, value: Any, hint: Any, problems: list[str]) -> Any:
-    """A value as the first kind of the key that can be made of it; texts are read, other values must be of a kind already."""
+def _converted(key: str, value: Any, hint: Any, problems: list[str]) -> list[Any]:
+    """A value as the first kind of the key that can be made of it, or none; texts are read, other values must be of a kind already."""
     kinds = get_args(hint) or (hint,)
     if value is None and NoneType in kinds:
-        return None
+        return [None]
     for kind in (bool, int, float, str):
         if kind not in kinds:
             continue
         if isinstance(value, str):
             try:
-                return YES_AND_NO[value.lower()] if kind is bool else kind(value.strip())
+                return [YES_AND_NO[value.lower()] if kind is bool else kind(value.strip())]
             except (KeyError, ValueError):
                 continue
         if kind is type(value) or (kind is float and type(value) is int):
-            return kind(value)
+            return [kind(value)]
     wanted = " or ".join({bool: "yes or no", int: "a whole number", float: "a number", str: "a word"}[kind] for kind in kinds if kind is not NoneType)
     problems.append(f"{key} is {value!r}: give {wanted}")
-    return value
+    return []
