@@ -108,6 +108,19 @@ def test_the_live_panel_of_a_fine_tuning_shows_the_metrics_that_find_room_and_ma
     assert any(line.split()[:3] == ["1000", "0.3049", "0.9000"] for line in narrow)
 
 
+def test_the_live_panel_begins_anew_with_each_of_several_runs() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, color_system=None)
+    panel = LivePanel(console)
+    for event in (FINETUNE_PLAN, FINETUNE_TRAIN, FINETUNE_EVALUATE, SAVE, Event("note", 0, {"text": "run 2 of 4"}), FINETUNE_PLAN):
+        panel(event)
+    stream.truncate(0)
+    console.print(panel)
+    assert "the first steps" in stream.getvalue()
+    assert "0.9120" not in stream.getvalue()
+    assert "saved" not in stream.getvalue()
+
+
 def test_plain_lines_read_well() -> None:
     assert plain_lines(TRAIN) == ["step     40   loss 6.500 (masked 5.800, next sentence 0.700)   12,346 tokens/s   2:05 left"]
     assert plain_lines(EVALUATE) == [

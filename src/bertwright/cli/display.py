@@ -117,15 +117,18 @@ class LivePanel:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._begin({})
+
+    def _begin(self, plan: Values) -> None:
+        self.plan = plan
         self.step, self.best = 0, 0
-        self.plan: Values = {}
         self.train: Values = {}
         self.evaluations: list[tuple[int, Values]] = []
         self.saved = ""
 
     def __call__(self, event: "Event") -> None:
-        if event.kind == "plan":
-            self.plan = event.values
+        if event.kind == "plan":  # several runs may follow each other
+            self._begin(event.values)
         if event.kind == "train":
             self.step, self.train = event.step, event.values
         elif event.kind == "evaluate":
