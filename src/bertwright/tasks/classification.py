@@ -40,7 +40,7 @@ class Classification:
     metric: str = "accuracy"
     name: TaskName = "classify"
     heads: tuple[HeadKind, ...] = (CLASSIFY,)
-    terms: tuple[str, ...] = ("loss",)
+    terms: tuple[str, ...] = ("loss", "accuracy")
     decomposes: bool = True
 
     @property
@@ -68,16 +68,18 @@ class Classification:
         weight = float(len(items))
         if self.weights is not None and targets and not self.several:
             weight = float(sum(self.weights[item.target] for item in items))
-        return TaskBatch(**padded, targets=targets, numbers=numbers, weights={"loss": weight})
+        return TaskBatch(**padded, targets=targets, numbers=numbers, weights={"loss": weight, "accuracy": float(len(items))})
 
     def losses(self, model: nn.Module, batch: TaskBatch) -> Losses:
         labels = batch.targets["labels"]
         logits = call(model, batch, heads_only=True).logits.float()
+        right = ((logits > 0) == labels.bool()).all(-1) if self.several else logits.argmax(-1) == labels
+        told = {"accuracy": Term(right.sum(), trained=False)}
         if not self.r_drop:
-            return {"loss": Term(self._loss(logits, labels))}
+            return {"loss": Term(self._loss(logits, labels)), **told}
         again = call(model, batch, heads_only=True).logits.float()
         plain = (self._loss(logits, labels) + self._loss(again, labels)) / 2
-        return {"loss": Term(plain + self.r_drop * self._divergence(logits, again))}
+        return {"loss": Term(plain + self.r_drop * self._divergence(logits, again)), **told}
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = None if self.weights is None else torch.tensor(self.weights, device=logits.device)

@@ -103,7 +103,7 @@ class Task(Protocol):
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """The names of its loss terms."""
+        """The names of its loss terms, and of what is told beside them (`Term.trained` false)."""
 
     @property
     def decomposes(self) -> bool:
