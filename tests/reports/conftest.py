@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 
+from bertwright.architecture import HeadKind
 from bertwright.checkpoints.files import write_manifest
 from bertwright.checkpoints.huggingface import label_keys, save_model
 from bertwright.families import family_of, preset
@@ -150,18 +152,18 @@ def results(labels: Sequence[str], *, task: str = "classify", metric: str = "acc
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """(run, labels, words, problem_type) -> a checkpoint of a tiny BERT with a classification head, as the run's best."""
+    """(run, labels, words, head, name) -> a checkpoint of a tiny model with that head, as the run's best."""
 
-    def write(run: Path, labels: Sequence[str], *, words: Sequence[str], problem_type: str = "single_label_classification", name: str = "bert-tiny") -> Path:
+    def write(run: Path, labels: Sequence[str], *, words: Sequence[str], head: HeadKind = "classify", name: str = "bert-tiny") -> Path:
         vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(words)), *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
         folder = run / "checkpoints" / "step-000080"
         folder.mkdir(parents=True)
         (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
         Tokenizer.load(folder / "vocab.txt").save(folder)
         torch.manual_seed(0)
-        config = {**preset(name, vocab_size=len(vocabulary)), "problem_type": problem_type, **label_keys(list(labels))}
+        config = {**preset(name, vocab_size=len(vocabulary)), **label_keys(list(labels))}
         family = family_of(config)
-        model = Model(family.architecture(config), family.complete_heads(("classify",)))
+        model = Model(family.architecture(config), family.complete_heads((head,)))
         save_model(model, folder, config=config)
         write_manifest(folder, step=80, sequence=1, best=True)
         (run / "best").write_text("step-000080\n", encoding="utf-8")
@@ -188,6 +190,17 @@ def emotion(tmp_path: Path, run_of: Callable[..., Path]) -> Path:
     path = run_of(tmp_path / "emotion", LABELS, count=120)
     Folder(path).lines("predictions/test.jsonl", text_rows(LABELS, count=120, seed=1))
     return path
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes no PNG, which is most of a page's time, for tests of what the page says."""
+    save = Figure.savefig
+
+    def spared(self: Figure, path: Any, **options: Any) -> None:
+        path.write_bytes(b"") if isinstance(path, Path) else save(self, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", spared)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ def row(label: Any, probabilities: dict[str, float], *, loss: float | None = 1.0
     return {"row": 0, "text": text, "label": label, "prediction": {**shown, "probabilities": probabilities}, "loss": loss}
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_confusion_matrix_counts_right_labels_by_rows(emotion: Path, tmp_path: Path) -> None:
     run = read_run(emotion)
     matrix = block_of(classified_sections(run, "test", tmp_path), Confusion)
@@ -73,6 +74,7 @@ def test_a_label_that_training_never_saw_is_counted_and_left_out() -> None:
     assert labelled([{"row": 0, "label": "a"}], ("a",)) is None
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_left_out_label_is_said_on_the_page(emotion: Path, ask: Ask) -> None:
     file = emotion / "predictions" / "test.jsonl"
     file.write_text(file.read_text(encoding="utf-8").replace('"label": "joy", "prediction"', '"label": "elation", "prediction"', 1), encoding="utf-8")
@@ -91,6 +93,7 @@ def test_any_number_of_labels_makes_a_page(labels: tuple[str, ...], count: int, 
     assert "Confusion matrix, validation" in page.texts
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_label_frequencies_are_those_of_the_data_report(emotion: Path, ask: Ask) -> None:
     from bertwright.reports.dataset import data_sections
 
@@ -102,6 +105,7 @@ def test_the_label_frequencies_are_those_of_the_data_report(emotion: Path, ask: 
     assert max(share for bar in bars.bars for share in bar.shares) == 1
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_calibration_is_counted_in_bins(emotion: Path, tmp_path: Path) -> None:
     sections = {section.title: section for section in classified_sections(read_run(emotion), "test", tmp_path)}
     table = next(block for block in sections["Calibration"].blocks if isinstance(block, Folded)).blocks[0]

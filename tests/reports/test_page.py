@@ -79,6 +79,7 @@ def test_figures_take_the_colours_of_the_page(told: Path) -> None:
 EVIL = "<script>alert('x')</script><img src=http://example.com/x.png onerror=alert(1)> & \"quoted\""
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_what_a_user_wrote_is_text_and_never_markup(emotion: Path, ask: Ask) -> None:
     for name in ("data.json", "results.json", "predictions/test.jsonl", "predictions/validation.jsonl"):
         file = emotion / name
@@ -99,6 +100,7 @@ def test_escaping_is_on_for_every_template() -> None:
 
 
 @pytest.mark.parametrize("missing", ["results.json", "data.json", "predictions", "metrics.jsonl", "config.yaml"])
+@pytest.mark.usefixtures("without_pictures")
 def test_a_missing_file_is_said_and_the_rest_is_shown(emotion: Path, missing: str, ask: Ask) -> None:
     gone = emotion / missing
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
@@ -108,6 +110,7 @@ def test_a_missing_file_is_said_and_the_rest_is_shown(emotion: Path, missing: st
         assert f"{missing}{'/' if missing == 'predictions' else ''} is missing" in page.text
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_damaged_file_is_said_and_its_whole_lines_are_kept(emotion: Path, ask: Ask) -> None:
     (emotion / "results.json").write_text("{", encoding="utf-8")
     with (emotion / "metrics.jsonl").open("a", encoding="utf-8") as file:
@@ -118,6 +121,7 @@ def test_a_damaged_file_is_said_and_its_whole_lines_are_kept(emotion: Path, ask:
     assert "Loss" in page.texts
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_without_a_data_report_labels_and_lengths_come_from_the_predictions(emotion: Path, ask: Ask) -> None:
     (emotion / "data.json").unlink()
     page = ask(write_report(emotion, examples=0))
@@ -125,6 +129,7 @@ def test_without_a_data_report_labels_and_lengths_come_from_the_predictions(emot
     assert "Length in words" in page.texts
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_metrics_that_are_no_numbers_still_make_a_page(emotion: Path, ask: Ask) -> None:
     found = json.loads((emotion / "results.json").read_text(encoding="utf-8"))
     for split in found["splits"].values():
@@ -148,6 +153,7 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
     assert len(both.value.problems) == 2
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_page_can_lie_elsewhere(emotion: Path, tmp_path: Path, ask: Ask) -> None:
     (tmp_path / "pages").mkdir()
     path = write_report(emotion, out=tmp_path / "pages" / "emotion.html", examples=0)

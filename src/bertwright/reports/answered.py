@@ -21,7 +21,7 @@ def answered_sections(run: RunFiles, split: str) -> list[Section]:
     if not found:
         return []
     told = "The questions with the highest loss, highest first. In each context the right answer and the predicted one are marked."
-    return [Section("Hardest questions", [Prose(told), Examples([_question(row) for row in found])])]
+    return [Section("Hardest questions", [Prose(told), Examples([question_example(row) for row in found])])]
 
 
 def chosen_sections(run: RunFiles, split: str) -> list[Section]:
@@ -51,7 +51,8 @@ def right_answers(row: Row) -> list[tuple[str, int | None]]:
     return found
 
 
-def _question(row: Row) -> Example:
+def question_example(row: Row) -> Example:
+    """A question with its context around the right and the predicted answer."""
     prediction, context = row.get("prediction") or {}, str(row["context"])
     right, said = right_answers(row), str(prediction.get("answer", prediction.get("text", "")))
     spans: list[tuple[int, int, str]] = []

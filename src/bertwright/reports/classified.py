@@ -12,7 +12,7 @@ from bertwright.reports.drawing import COLOURS, MUTED, inline_svg, new_figure, s
 from bertwright.reports.pictures import confusion_png
 from bertwright.reports.predicted import Labelled, Row, hardest, labelled, loss_of
 from bertwright.reports.reading import RunFiles
-from bertwright.reports.wording import many, number, share, shortened
+from bertwright.reports.wording import many, number, place, share, shortened
 
 HARDEST, HARDEST_FOLDED = 10, 40
 SURE = 0.9  # a wrong prediction this sure makes one look at the label
@@ -75,9 +75,9 @@ def _confused(labels: Sequence[str], counts: NDArray[np.int64]) -> list[list[str
 def _classes(found: Labelled) -> list[Block]:
     scores = per_class(found.truth, found.predicted, found.labels)
     rows: list[list[str | Cell]] = []
-    for place, one in enumerate(scores, 1):
+    for position, one in enumerate(scores, 1):
         parts = [Cell(text=f"{value:.3f}", share=value) for value in (one.f1, one.precision, one.recall)]
-        rows.append([str(place), one.name, *parts, f"{one.support:,}", f"{one.predicted:,}"])
+        rows.append([str(position), one.name, *parts, f"{one.support:,}", f"{one.predicted:,}"])
     head = ("no.", "label", "F1", "precision", "recall", "rows", "predicted")
     blocks: list[Block] = [Table(head=head, rows=rows, words=frozenset({1}))]
     never = [one.name for one in scores if not one.predicted and one.support]
@@ -168,8 +168,8 @@ def facts_of(row: Row) -> list[str]:
     """Where an example stands and what its loss is."""
     loss = loss_of(row)
     facts = [f"loss {number(loss, 3)}"] if loss is not None else []
-    place = row.get("place") or (f"row {row['row']}" if row.get("row") is not None else None)
-    return [*facts, str(place)] if place else facts
+    where = row.get("place") or (f"row {row['row']}" if row.get("row") is not None else None)
+    return [*facts, place(where)] if where else facts
 
 
 def _names(value: object) -> list[str]:

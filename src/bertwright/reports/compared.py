@@ -81,7 +81,7 @@ def _summary(sweep: Mapping[str, Any], metric: str) -> Table:
 def _spread_text(cell: Mapping[str, Any]) -> str:
     if cell.get("mean") is None:
         return "–"
-    return number(cell["mean"], 4) + (f" ± {number(cell['std'], 2)}" if cell.get("std") is not None and int(cell.get("n") or 0) > 1 else "")
+    return number(cell["mean"], 4) + (f" ± {number(cell['std'], 3)}" if cell.get("std") is not None and int(cell.get("n") or 0) > 1 else "")
 
 
 def _spread(sweep: Mapping[str, Any], metric: str) -> Boxes | None:

@@ -10,7 +10,7 @@ import numpy as np
 from bertwright.reports.content import Bar, Bars, Block, Box, Boxes, Cell, Example, Examples, Folded, Line, Mark, Notes, Prose, Section, Table
 from bertwright.reports.pictures import frequencies_png, lengths_png
 from bertwright.reports.reading import RunFiles
-from bertwright.reports.wording import many, number, share, titled
+from bertwright.reports.wording import many, number, place, share, titled
 
 Quantiles = Mapping[str, float]
 # The numbers of a box plot, by the names of data.json: the ends of the whisker, the box, its line.
@@ -45,7 +45,7 @@ def _report(data: Mapping[str, Any]) -> list[Block]:
     lines: list[list[str | Cell]] = [["rows", *(f"{rows[name]:,}" for name in splits)]]
     files = _objects(data, "names")
     if files:
-        lines.insert(0, ["from", *(str(files.get(name, "–")) for name in splits)])
+        lines.insert(0, ["from", *(place(files.get(name, "–")) for name in splits)])
     for key, title in (("words", str(data.get("unit") or "words")), ("tokens", "tokens")):
         found = _objects(_objects(data, key).get("splits"))
         lines += [[f"{title}, median and longest", *(_two(found.get(name)) for name in splits)]] if found else []
@@ -76,7 +76,7 @@ def _findings(data: Mapping[str, Any]) -> list[Block]:
 
 
 def _conflict(one: Mapping[str, Any]) -> Example:
-    marks = [Mark(text=f"{label} ({place})") for label, place in zip(one.get("labels") or (), one.get("places") or (), strict=False)]
+    marks = [Mark(text=f"{label} ({place(where)})") for label, where in zip(one.get("labels") or (), one.get("places") or (), strict=False)]
     spaced = [mark for pair in zip(marks, [Mark(text="; ")] * len(marks), strict=True) for mark in pair][:-1]
     return Example(lines=[Line.plain("text", str(one.get("text", ""))), Line(name="labels", marks=spaced)])
 

@@ -68,6 +68,13 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+def bare_figure(width: float, height: float) -> Figure:
+    """A figure, in inches, whose axes are to be placed by hand; use it within `styled`."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def save_png(figure: Figure, path: Path) -> None:
     """Writes a picture on a white ground."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,12 @@ def _subtitle(run: RunFiles) -> str:
         return "several runs: " + "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in keys.items())
     begun = run.config.get("checkpoint") or run.config.get("init_from") or run.config.get("model")
     if run.kind == "pretrain":
-        return f"pre-training{f' of {begun}' if begun else ''}"
+        return f"pre-training{f' of {_short(begun)}' if begun else ''}"
     what = TASKS.get(run.task or "", "fine-tuning")
     data = run.config.get("glue") or run.config.get("train")
-    return f"{what}{f' of {Path(str(data)).name}' if data else ''}{f', from {begun}' if begun else ''}"
+    return f"{what}{f' of {Path(str(data)).name}' if data else ''}{f', from {_short(begun)}' if begun else ''}"
+
+
+def _short(checkpoint: object) -> str:
+    """The last two parts of a path, as long as a name on the hub."""
+    return "/".join(Path(str(checkpoint)).parts[-2:])

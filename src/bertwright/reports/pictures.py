@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from bertwright.reports.drawing import COLOURS, INK, MUTED, colour, new_figure, save_png, styled
+from bertwright.reports.drawing import COLOURS, INK, MUTED, bare_figure, colour, new_figure, save_png, styled
 from bertwright.reports.lettering import Lettering, lettering
 
 ROW = 0.26  # inches of a labelled row
@@ -103,23 +103,25 @@ def attribution_png(path: Path, tokens: Sequence[str], scores: Sequence[float], 
 
 
 def attention_png(path: Path, tokens: Sequence[str], maps: Mapping[str, NDArray[np.float32]]) -> None:
-    """maps: by title, [length, length], each row the token that looks."""
+    """maps: by title, [length, length], each row the token that looks. Tokens are named at the left and below alone: they are the same everywhere."""
     letters, length = lettering(tokens, noun="token"), len(tokens)
-    side = max(2.6, 0.13 * length)
     columns = min(len(maps), 3)
     rows = -(-len(maps) // columns)
+    side, names, head, gap = max(1.8, 0.12 * length), 0.075 * max(map(len, letters.labels)) + 0.2, 0.35, 0.2
+    width, height = names + columns * (side + gap), names + rows * (side + head)
     with styled():
-        figure, first = new_figure((side + 0.6) * columns, (side + 0.8) * rows)
-        first.remove()
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes in panels[len(maps) :]:
-            axes.remove()
-        for axes, (title, weights) in zip(panels, maps.items(), strict=False):
+        figure = bare_figure(width, height)
+        for place, (title, weights) in enumerate(maps.items()):
+            row, column = divmod(place, columns)
+            # Places are worked out here: matplotlib's own layout measures every name twice, and takes longer than all the rest.
+            corner = (names + column * (side + gap), names + (rows - 1 - row) * (side + head))
+            axes = figure.add_axes((corner[0] / width, corner[1] / height, side / width, side / height))
             axes.imshow(weights, cmap="cividis", vmin=0)
             axes.grid(visible=False)
-            axes.set_xticks(range(length), letters.labels, rotation=90, fontsize=6, family=letters.fonts)
-            axes.set_yticks(range(length), letters.labels, fontsize=6, family=letters.fonts)
             axes.set_title(title, fontsize=9)
+            below = place + columns >= len(maps)
+            axes.set_xticks(range(length) if below else [], letters.labels if below else [], rotation=90, fontsize=6, family=letters.fonts)
+            axes.set_yticks(range(length) if not column else [], letters.labels if not column else [], fontsize=6, family=letters.fonts)
         save_png(figure, path)
 
 

@@ -1,7 +1,8 @@
 """The sections of tagging: entities type by type, and the hardest sentences with right and predicted entities marked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bertwright.errors import InputError
 from bertwright.metrics.entities import Span, per_type, spans
@@ -10,6 +11,7 @@ from bertwright.reports.content import Bar, Bars, Block, Cell, Example, Examples
 from bertwright.reports.pictures import frequencies_png
 from bertwright.reports.predicted import Row, hardest
 from bertwright.reports.reading import RunFiles
+from bertwright.tasks.words import joined
 
 HARDEST, HARDEST_FOLDED = 8, 24
 LONGEST = 80  # words of a sentence shown
@@ -21,7 +23,7 @@ def tagged_sections(run: RunFiles, split: str, figures: Path) -> list[Section]:
     rows = [row for row in run.predictions.get(split, ()) if _is_whole(row)]
     if not rows:
         return []
-    gold, said = [row["label"] for row in rows], [row["prediction"]["tags"] for row in rows]
+    gold, said = [_right(row) for row in rows], [row["prediction"]["tags"] for row in rows]
     try:
         sections = [Section("Entity by entity", _types(gold, said, figures))]
         return [*sections, Section("Hardest sentences", _hardest(rows))]
@@ -30,9 +32,13 @@ def tagged_sections(run: RunFiles, split: str, figures: Path) -> list[Section]:
 
 
 def _is_whole(row: Row) -> bool:
-    tags, prediction = row.get("label"), row.get("prediction") or {}
+    tags, prediction = _right(row), row.get("prediction") or {}
     said, words = prediction.get("tags"), row.get("words")
     return isinstance(tags, list) and isinstance(said, list) and isinstance(words, list) and len(tags) == len(said) == len(words)
+
+
+def _right(row: Row) -> Any:
+    return row.get("tags", row.get("label"))
 
 
 def _types(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]], figures: Path) -> list[Block]:
@@ -59,15 +65,21 @@ def _types(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]], figures
 
 
 def _hardest(rows: Sequence[Row]) -> list[Block]:
-    found = hardest(rows, HARDEST + HARDEST_FOLDED) or [row for row in rows if row["label"] != row["prediction"]["tags"]][:HARDEST]
-    shown = [_example(row) for row in found]
+    found = hardest(rows, HARDEST + HARDEST_FOLDED) or [row for row in rows if _right(row) != row["prediction"]["tags"]][:HARDEST]
+    shown = [tagged_example(row) for row in found]
     told = "The sentences with the highest loss, highest first: right entities are marked in the first line, predicted ones in the second."
     blocks: list[Block] = [Prose(told), Examples(shown[:HARDEST])]
     return [*blocks, Folded(f"The next {len(shown) - HARDEST}", [Examples(shown[HARDEST:])])] if len(shown) > HARDEST else blocks
 
 
-def _example(row: Row) -> Example:
-    gold, said = set(spans(row["label"])), set(spans(row["prediction"]["tags"]))
+def entities(row: Row) -> tuple[set[Span], set[Span]]:
+    """The right entities of a sentence and the predicted ones: (type, first word, word after the last)."""
+    return set(spans(_right(row) or [])), set(spans(row["prediction"].get("tags") or []))
+
+
+def tagged_example(row: Row) -> Example:
+    """A sentence twice: with its right entities marked, and with the predicted ones."""
+    gold, said = entities(row)
     words = [str(word) for word in row["words"]]
     lines = [
         Line(name="right", marks=_marked(words, sorted(gold, key=_start), {span: "right" if span in said else "missed" for span in gold})),
@@ -81,18 +93,15 @@ def _start(span: Span) -> int:
     return span[1]
 
 
-def _marked(words: Sequence[str], found: Sequence[Span], tones: dict[Span, str]) -> list[Mark]:
-    """The words as stretches, those of an entity marked with its type; Chinese words are single letters and stand without spaces."""
-    gap = "" if sum(map(len, words)) < 1.5 * len(words) else " "
-    shown, place, marks = words[:LONGEST], 0, list[Mark]()
+def _marked(words: Sequence[str], found: Sequence[Span], tones: Mapping[Span, str]) -> list[Mark]:
+    """The words as text, stretches of it that are an entity marked with its type."""
+    text, places = joined(words[:LONGEST])
+    before, marks = 0, list[Mark]()
     for span in found:
-        kind, start, end = span
-        if start >= len(shown):
+        kind, first, last = span
+        if first >= len(places):
             break
-        if start > place:
-            marks.append(Mark(text=gap.join(shown[place:start]) + gap))
-        marks.append(Mark(text=gap.join(shown[start:end]), tone=tones[span], note=kind, said=f"{kind}, {tones[span]}"))
-        marks.append(Mark(text=gap))
-        place = end
-    rest = gap.join(shown[place:])
-    return [*marks, Mark(text=rest + (" …" if len(words) > LONGEST else ""))]
+        start, end = places[first][0], places[min(last, len(places)) - 1][1]
+        marks += [Mark(text=text[before:start]), Mark(text=text[start:end], tone=tones[span], note=kind, said=f"{kind}, {tones[span]}")]
+        before = end
+    return [*marks, Mark(text=text[before:] + (" …" if len(words) > LONGEST else ""))]

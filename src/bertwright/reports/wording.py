@@ -61,6 +61,8 @@ def number(value: Any, digits: int = 4) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
+    if abs(value) < 1e-12:  # what is left of rounding
+        return "0"
     if value == int(value) and (isinstance(value, int) or 1 < abs(value) < 1e15):
         return f"{int(value):,}"
     if value and not 1e-3 <= abs(value) < 1e6:
@@ -120,6 +122,11 @@ def setting(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else str(value)
+
+
+def place(where: Any) -> str:
+    """Where a row stands, without the folders of its file: "../data/dev.csv, line 3" -> "dev.csv, line 3"."""
+    return str(where).rsplit("/", 1)[-1]
 
 
 def many(count: int, noun: str) -> str:
