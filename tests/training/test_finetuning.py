@@ -185,3 +185,11 @@ def test_frozen_layers_stay_bit_for_bit(tmp_path: Path, start: Callable[[str], P
     frozen = [name for name in names if "embeddings" in name or "layer.0." in name]
     assert all(torch.equal(after[name], before[names[name]]) for name in frozen)
     assert any(not torch.equal(after[name], before[names[name]]) for name in names if "layer.1." in name)
+
+
+def test_what_cannot_be_frozen_is_told_before_anything_is_trained(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    with pytest.raises(InputError, match="freeze_layers is 9"):
+        train(start("bert"), write("classify", tmp_path), tmp_path / "run", freeze_layers=9, dry_run=True)
+    with pytest.raises(InputError, match="freeze_layers keeps them"):
+        train(start("bert"), write("classify", tmp_path), tmp_path / "run", freeze_layers=1, adversarial="fgm", dry_run=True)
+    assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bertwright.architecture import Architecture, Dropout
+from bertwright.checkpoints.meta import without_values
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.checkpoints.sentence_transformers import read_sentence_folder
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
@@ -14,8 +15,11 @@ from bertwright.data.labelled.reading import read_splits
 from bertwright.data.labelled.report import DataReport, data_report
 from bertwright.errors import InputError
 from bertwright.families import Config, Family, family_of
+from bertwright.models import Model
 from bertwright.tasks.registry import Start, TaskOptions, task_for
 from bertwright.tasks.task import Items, Reading, Task
+from bertwright.training.adversarial import token_table
+from bertwright.training.depth import freeze
 from bertwright.training.devices import Device
 from bertwright.training.finetune_config import FinetuneConfig
 from bertwright.training.labelled_source import LabelledItems
@@ -91,6 +95,7 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
     task = task_for(splits.train, _task_options(config, splits), start, max_length=length)
     kept = {**start.config, **task.config, **_dropout_keys(start.config, config)}
     architecture = family_of(kept).architecture(kept)
+    _check_depth(config, architecture)
     resolved = dataclasses.replace(_resolve(config, architecture, splits, device), max_seq_length=length)
     items = task.items(splits.train.examples, start.tokenizer, max_length=length)
     resolved = _in_passes(resolved, task, items, device)
@@ -110,6 +115,15 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         source=source,
         budget=budget_of(resolved, source),
     )
+
+
+def _check_depth(config: FinetuneConfig, architecture: Architecture) -> None:
+    """Raises InputError where more is to be frozen than there is, or what is to be moved against the model."""
+    with without_values():
+        model = Model(architecture)
+    freeze(model, config.freeze_layers)
+    if config.adversarial:
+        token_table(model)
 
 
 def _length(config: FinetuneConfig, start: Start, task: TaskName) -> int:

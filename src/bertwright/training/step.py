@@ -119,7 +119,7 @@ class Updater:
             self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
         self.device.sum(self.parameters.grad)
         values = self.device.sum(torch.stack(list(sums.values()))).tolist()
-        means = {name: value / max(weights[name], 1.0) for name, value in zip(sums, values, strict=True)}
+        means = {name: value / (weights[name] or 1.0) for name, value in zip(sums, values, strict=True)}
         terms = {name: value for name, value in means.items() if name not in told}
         grad_norm = self._update(terms, batches, number=number, factor=factor)
         self.device.share(self.model.buffers())  # running statistics, which each process made of its own rows
@@ -136,7 +136,7 @@ class Updater:
         sums = {name: torch.zeros((), device=self.device.device) for name in weights}
         for batch in batches:
             losses = self.objective.losses(self.model, batch.to(self.device.device))
-            parts = [term.coefficient * term.sum / max(weights[name], 1.0) for name, term in losses.items() if term.trained]
+            parts = [term.coefficient * term.sum / (weights[name] or 1.0) for name, term in losses.items() if term.trained]
             total = torch.stack([part.float() for part in parts]).sum()
             (total * self.scale).backward(inputs=only)  # type: ignore[no-untyped-call]
             self.parameters.collect()
