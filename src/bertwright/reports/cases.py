@@ -123,7 +123,7 @@ def _tagged(rows: Sequence[Row], labels: Sequence[str], count: int) -> list[Case
         text = str(row.get("text") or text)
         start = spans[first][0] if text == joined(row["words"])[0] else text.find(str(row["words"][first]))
         if f"B-{kind}" in labels:
-            title = f"{kind} of {' '.join(map(str, row['words'][first:last]))}"
+            title = f"{kind} of {joined(row['words'][first:last])[0]}"
             found.append(Case(text=text, pair=None, asked=[Asked(title, _of_tag(start, labels.index(f"B-{kind}")))], shown=tagged_example(row)))
     return found
 

@@ -18,6 +18,7 @@ from bertwright.reports.wording import named, number, titled
 
 Points = Sequence[tuple[float, float]]
 SIZE = (4.4, 2.9)  # inches: about 320 pixels, so that a panel fills a phone's width and its letters keep their size
+NAME = 48  # characters of a run's name in a legend: those of a sweep say which values it had
 DOTS = 1500  # more dots than that make a panel slow to show and no richer
 
 
@@ -71,9 +72,11 @@ def _draw(panel: Panel, path: Path) -> Drawing:
         axes.set_title(panel.title)
         handles, labels = axes.get_legend_handles_labels()
         if len(labels) > 1:
-            letters = lettering(labels, noun="run")
-            figure.set_size_inches(SIZE[0] * 1.3, SIZE[1] * 1.3 + 0.17 * math.ceil(len(labels) / 2))
-            figure.legend(handles, letters.labels, loc="outside lower center", ncols=2, prop={"family": letters.fonts, "size": 8})
+            letters = lettering(labels, noun="run", longest=NAME)
+            wide = max(map(len, letters.labels)) > NAME // 2
+            columns = 1 if wide else 2
+            figure.set_size_inches(SIZE[0] * 1.3, SIZE[1] * 1.3 + 0.17 * math.ceil(len(labels) / columns))
+            figure.legend(handles, letters.labels, loc="outside lower center", ncols=columns, prop={"family": letters.fonts, "size": 8})
         save_png(figure, path)
     return Drawing(title=panel.title, svg=svg, alt=_alt(panel.title, curves), keys=_keys(curves, shown, panel.best))
 

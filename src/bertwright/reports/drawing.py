@@ -1,6 +1,7 @@
 """From a matplotlib figure to a PNG beside the page, and to an inline SVG whose colours follow the page's."""
 
 import io
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +58,15 @@ def key_of(number: int) -> str:
 @contextmanager
 def styled() -> Iterator[None]:
     """Within it figures are made in this style: matplotlib looks its settings up while a figure is made, and again while it is written."""
-    with matplotlib.rc_context(STYLE):
-        yield
+    # It would tell on standard error that a font of one weight has no other.
+    chatty = logging.getLogger("matplotlib.font_manager")
+    level = chatty.level
+    chatty.setLevel(logging.ERROR)
+    try:
+        with matplotlib.rc_context(STYLE):
+            yield
+    finally:
+        chatty.setLevel(level)
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:

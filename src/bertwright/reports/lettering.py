@@ -9,7 +9,7 @@ from matplotlib.ft2font import FT2Font
 
 OWN = "DejaVu Sans"  # comes with matplotlib
 BLANK = frozenset(" \n\t…")
-LONGEST = 24  # characters of a label in a picture
+LONGEST = 24  # characters of a label in a picture, unless told
 
 
 class Lettering(NamedTuple):
@@ -20,21 +20,21 @@ class Lettering(NamedTuple):
     numbered: bool
 
 
-def lettering(labels: Sequence[str], *, noun: str = "label") -> Lettering:
+def lettering(labels: Sequence[str], *, noun: str = "label", longest: int = LONGEST) -> Lettering:
     """How to draw these labels; one that no installed font can draw becomes "label 3", its number counted from 1, as the tables of the page count them."""
     wanted = frozenset("".join(labels)) - BLANK
     missing = wanted - _letters(font_manager.findfont(OWN), wanted)
     fallback = _fallback(missing) if missing else None
     lacking = missing if fallback is None else missing - _letters(fallback.path, missing)
     known = [bool(label.strip()) and not set(label) & lacking for label in labels]
-    drawn = [shorten(label) if known_here else f"{noun} {place}" for place, (label, known_here) in enumerate(zip(labels, known, strict=True), 1)]
+    drawn = [shorten(label, longest) if known_here else f"{noun} {place}" for place, (label, known_here) in enumerate(zip(labels, known, strict=True), 1)]
     return Lettering([OWN, *([fallback.family] if fallback else [])], drawn, not all(known))
 
 
-def shorten(label: str) -> str:
+def shorten(label: str, longest: int) -> str:
     """A label that leaves room for the picture; a dollar sign would begin a formula."""
     one_line = " ".join(label.split()).replace("$", r"\$")
-    return one_line if len(one_line) <= LONGEST else one_line[: LONGEST - 1] + "…"
+    return one_line if len(one_line) <= longest else one_line[: longest - 1].rstrip("\\") + "…"
 
 
 @lru_cache(maxsize=64)
