@@ -155,8 +155,8 @@ def test_nothing_to_mask_is_said(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize("method", ["fill_mask", "mask_randomly"])
-def test_a_checkpoint_without_the_head_says_so(predictor: Predictor, method: str) -> None:
-    bare = Predictor(model=Model(predictor.model.architecture, (POOLER,)), tokenizer=predictor.tokenizer, checkpoint=Path("bare"))
+def test_a_checkpoint_without_the_head_says_so(predictor: Predictor, folder: Path, method: str) -> None:
+    bare = Predictor(model=Model(predictor.model.architecture, (POOLER,)), tokenizer=predictor.tokenizer, checkpoint=folder)
     with pytest.raises(CheckpointError, match="no masked-language head"):
         getattr(bare, method)("paris [MASK]")
 
