@@ -13,7 +13,7 @@ from bertwright.data.prepare_config import SHORTEST_ROW
 from bertwright.data.report import CorpusReport
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
-from bertwright.errors import InputError
+from bertwright.errors import BertwrightError, InputError
 from bertwright.evaluation.pretraining import chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
@@ -21,7 +21,7 @@ from bertwright.inference.tokenizers import with_tokenizer
 from bertwright.objectives import OBJECTIVES, Objective, objective
 from bertwright.reports.page import write_report
 from bertwright.training.config import PretrainConfig, PretrainResult
-from bertwright.training.events import Observer
+from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetuning import finetune as train_on_labels
 from bertwright.training.grid import combinations, grid_of, lists_of_values
@@ -72,15 +72,24 @@ def finetune(
     def train_one(folder: Path, values: Mapping[str, Any]) -> FinetuneResult:
         result = train_on_labels(checkpoint, train, out=folder, config=dataclasses.replace(config, **values), observers=observers)
         if report and result.metrics:
-            write_report(result.run)
+            _report(result.run, observers)
         return result
 
     if config.dry_run or not grid:
         return train_one(Path(out), combinations(grid)[0])
     comparison = sweep(train_one, out=out, grid=grid, settings=config.as_dict(), observers=observers)
     if report:
-        write_report(Path(out))
+        _report(Path(out), observers)
     return comparison
+
+
+def _report(run: Path, observers: Sequence[Observer]) -> None:
+    """Writes the run's report; a training that is done does not fail for its sake."""
+    try:
+        write_report(run)
+    except BertwrightError as error:
+        for observer in observers:
+            observer(Event("note", 0, {"text": f"no report was written: {error}"}))
 
 
 def evaluate(

@@ -123,18 +123,25 @@ class RunFolder:
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Adds one line to metrics.jsonl; numbers that are not finite are written as null. Raises BertwrightError when the system refuses."""
+        self._append("metrics.jsonl", row)
+
+    def append_samples(self, row: Mapping[str, Any]) -> None:
+        """Adds one line to samples.jsonl, as `append_metrics`."""
+        self._append("samples.jsonl", row)
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
         finite = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-        path = self.path / "metrics.jsonl"
+        path = self.path / name
         with writing(path), path.open("ab") as file:
-            file.write(json.dumps(finite).encode() + b"\n")
+            file.write(json.dumps(finite, ensure_ascii=False).encode() + b"\n")
 
     def cut_metrics(self, step: int) -> None:
-        """Drops from metrics.jsonl the rows of later steps than this one, and a last line that was torn."""
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return
-        kept = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if _stands(line, step)]
-        write_text_atomic(path, "".join(kept))
+        """Drops from metrics.jsonl and samples.jsonl the rows of later steps than this one, and a last line that was torn."""
+        for path in (self.path / "metrics.jsonl", self.path / "samples.jsonl"):
+            if path.exists():
+                lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+                kept = [f"{line}\n" for line in lines[:-1] if _stands(f"{line}\n", step)]
+                write_text_atomic(path, "".join(kept))
 
     def _candidates(self) -> list[Path]:
         """Every folder with a checkpoint's name, damaged ones too, in the order in which they were written."""

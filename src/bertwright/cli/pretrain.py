@@ -35,6 +35,7 @@ def pretrain(
         _print_plan(shards, config, json=json)
         return
     from bertwright.reports.figures import draw_run
+    from bertwright.reports.page import write_report
     from bertwright.training.pretrain import pretrain as train
 
     if not _leads():
@@ -44,10 +45,15 @@ def pretrain(
     with training_display(screen) as show:
         result = train(shards, out=out, config=config, observers=(show,))
     picture = draw_run(result.run)
+    report = write_report(result.run)
     if json:
-        print(json_format.dumps({"run": str(result.run), "checkpoint": str(result.checkpoint), "loss_curve": str(picture), "metrics": result.metrics}))
+        print(
+            json_format.dumps(
+                {"run": str(result.run), "checkpoint": str(result.checkpoint), "loss_curve": str(picture), "report": str(report), "metrics": result.metrics}
+            )
+        )
         return
-    print("\n".join(closing_lines(result, picture=picture, shards=shards)))
+    print("\n".join(closing_lines(result, picture=picture, report=report, shards=shards)))
 
 
 def _leads() -> bool:
@@ -74,7 +80,7 @@ def _print_plan(shards: Path, config: PretrainConfig, *, json: bool) -> None:
     print(json_format.dumps({"config": resolved}) if json else yaml.safe_dump(resolved, sort_keys=False).rstrip("\n"))
 
 
-def closing_lines(result: PretrainResult, *, picture: Path, shards: Path) -> list[str]:
+def closing_lines(result: PretrainResult, *, picture: Path, report: Path, shards: Path) -> list[str]:
     """Where everything lies, and what to type next."""
     run = shlex.quote(str(result.run))
     evaluated = "eval_mlm_loss" in result.metrics
@@ -84,6 +90,7 @@ def closing_lines(result: PretrainResult, *, picture: Path, shards: Path) -> lis
         f"run          {result.run}",
         f"checkpoint   {result.checkpoint}{'   (the best on validation)' if evaluated else ''}",
         f"loss curve   {picture}",
+        f"report       {report}",
         "",
         "next:",
         f"  bertwright predict {run} 'some text with a [MASK] in it'",

@@ -32,8 +32,12 @@ class Watchers:
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._told: dict[str, list[Observer]] = {}
         for observer in observers:
-            for kind in getattr(observer, "kinds", MILESTONES):
-                self._told.setdefault(kind, []).append(observer)
+            self.add(observer)
+
+    def add(self, observer: Observer) -> None:
+        """One more, to be told after the others."""
+        for kind in getattr(observer, "kinds", MILESTONES):
+            self._told.setdefault(kind, []).append(observer)
 
     def __call__(self, event: Event) -> None:
         for observer in self._told.get(event.kind, ()):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from bertwright.architecture import MLM
 from bertwright.checkpoints.huggingface import empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
@@ -22,6 +23,7 @@ from bertwright.training.card import model_card
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer
+from bertwright.training.filled import FilledSentences
 from bertwright.training.loop import Loop
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.resuming import Identity, agreed_resume_point
@@ -70,6 +72,8 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
         updater = Updater.of(model, plan.objective, config, device)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
+        if device.leads and MLM in plan.objective.heads:
+            tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
         loop = Loop(
             updater=updater,
             stream=Stream(plan.source, seed=config.seed),
