@@ -252,7 +252,7 @@ def test_a_dry_run_as_json_is_one_object(place: Path, call: Call, tmp_path: Path
 def test_only_a_measured_checkpoint_is_called_the_best(tmp_path: Path) -> None:
     for metrics, said in (({"eval_mlm_loss": 2.0, "chance_loss": 4.0}, True), ({}, False)):
         result = PretrainResult(run=tmp_path, checkpoint=tmp_path / "checkpoints" / "step-000003", metrics=metrics)
-        shown = "\n".join(closing_lines(result, picture=tmp_path / "loss.png", shards=tmp_path))
+        shown = "\n".join(closing_lines(result, picture=tmp_path / "loss.png", report=tmp_path / "report.html", shards=tmp_path))
         assert ("the best on validation" in shown) is said
 
 
@@ -264,8 +264,8 @@ def test_the_python_side_says_the_same(place: Path) -> None:
     with pytest.raises(InputError, match="did you mean learning_rate") as caught:
         bertwright.pretrain(place / "shards", out=place / "never", lerning_rate=1, batch_size=0)
     assert len(caught.value.problems) == 2
-    with pytest.raises(AttributeError, match="no attribute 'finetune'"):
-        _ = bertwright.finetune
+    with pytest.raises(AttributeError, match="no attribute 'serve'"):
+        _ = bertwright.serve
 
 
 @pytest.fixture
