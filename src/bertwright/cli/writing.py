@@ -1,15 +1,13 @@
-"""How `bertwright predict` shows generated text: piece by piece on a terminal, whole everywhere else."""
+"""How `bertwright predict` has texts written, and shows them piece by piece on a terminal."""
 
-import json
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from bertwright.tasks.writer import GeneratedText, Writer
+    from bertwright.tasks.writer import Writer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +68,6 @@ def stream(writer: "Writer", text: str, *, screen: TextIO | None = None) -> None
     for piece in writer.stream(text):
         print(harmless(piece), end="", file=screen, flush=True)
     print("\n", file=screen, flush=True)
-
-
-def show(results: "Iterable[GeneratedText]", *, as_json: bool, screen: TextIO | None = None) -> None:
-    """Shows what was written: text, with its number and the score of its beam where there are several; or one JSON object a line."""
-    screen = screen or sys.stdout
-    guard = harmless if screen.isatty() else str
-    for result in results:
-        if as_json:
-            print(json.dumps(result.to_json(), ensure_ascii=False), file=screen, flush=True)
-            continue
-        for number, (text, one) in enumerate(zip(result.full_texts, result.sequences, strict=True), start=1):
-            score = "" if one.score is None else f"  {one.score:.3f}"
-            label = f"{number:>3}{score}  " if len(result.sequences) > 1 else ""
-            print(label + guard(text), file=screen)
-        print(file=screen, flush=True)
 
 
 def harmless(text: str) -> str:
