@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from bertwright.checkpoints.huggingface import save_model
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import ShardsWriter, TokenShards
+from bertwright.families import family_of, preset
+from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -88,3 +92,19 @@ def tiny_config_json(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokeni
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Callable[[str], Path]:
+    """(family) -> the folder of a tiny pre-trained model of it."""
+
+    def make(family: str) -> Path:
+        folder = tmp_path_factory.mktemp(family)
+        described = preset(f"{family}-tiny", vocab_size=tokenizer.vocab_size, pad_token_id=0)
+        torch.manual_seed(0)
+        heads = ("lm",) if family in ("bart", "gpt2") else ("pooler",)
+        save_model(Model(family_of(described).architecture(described), heads), folder, config=described)
+        tokenizer.save(folder)
+        return folder
+
+    return make

@@ -1,6 +1,7 @@
 """The published recipes: every key is known, the models have the stated sizes, and a dry run goes through on shards of a tiny text."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from bertwright.cli.config_file import ConfigFile
 from bertwright.data.prepare_config import PrepareConfig
 from bertwright.errors import InputError
 from bertwright.training.config import PretrainConfig
+from bertwright.training.finetune_config import FinetuneConfig
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-SECTIONS = {"prepare": PrepareConfig, "pretrain": PretrainConfig}
+SECTIONS: dict[str, Any] = {"prepare": PrepareConfig, "pretrain": PretrainConfig, "finetune": FinetuneConfig}
+FINETUNINGS = ["cola", "conll2003", "emotion", "mrpc", "rte", "squad", "sst2", "stsb", "stsb-vectors"]
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 
@@ -52,16 +55,25 @@ def vocabulary(tmp_path: Path) -> Path:
 
 
 def test_there_are_recipes() -> None:
-    assert [path.stem for path in RECIPES] == ["d2l-bert", "rocm-bert"]
+    assert sorted(path.stem for path in RECIPES) == sorted(["d2l-bert", "rocm-bert", *FINETUNINGS])
 
 
 @every_recipe
 def test_every_key_is_known_and_every_value_can_stand(recipe: Path) -> None:
     found = sections(recipe)
-    assert set(found) == set(SECTIONS)
-    for name, kind in SECTIONS.items():
-        assert set(found[name]) <= {field.name for field in dataclasses.fields(kind)}
-        assert kind(**found[name]).problems() == []
+    assert set(found) == ({"finetune"} if recipe.stem in FINETUNINGS else {"prepare", "pretrain"})
+    for name, values in found.items():
+        assert set(values) <= {field.name for field in dataclasses.fields(SECTIONS[name])}
+        assert SECTIONS[name](**values).problems() == []
+
+
+def test_a_recipe_of_a_fine_tuning_runs_dry(tmp_path: Path, start: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"a small text number {number},{number % 6}\n" for number in range(60))
+    (tmp_path / "train.csv").write_text("text,labels\n" + rows, encoding="utf-8")
+    bertwright(ROOT / "recipes" / "emotion.yaml", "finetune", start("bert"), tmp_path / "train.csv", "--out", tmp_path / "run", "--dry_run")
+    planned = yaml.safe_load(capsys.readouterr().out)
+    assert (planned["task"], planned["num_train_epochs"], planned["batch_size"], planned["learning_rate"]) == ("classify", 3, 32, 1e-4)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_books_model_has_the_books_size() -> None:

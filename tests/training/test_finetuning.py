@@ -10,13 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from bertwright.checkpoints.files import verify
-from bertwright.checkpoints.huggingface import save_model
 from bertwright.data.labelled.examples import TASKS
 from bertwright.errors import InputError
-from bertwright.families import family_of, preset
-from bertwright.models import Model
 from bertwright.tasks.registry import task_of
-from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.events import Event
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetuning import finetune
@@ -60,22 +56,6 @@ def write(task: str, folder: Path) -> Path:
 def text(path: Path, content: str) -> Path:
     path.write_text(content, encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="session")
-def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Callable[[str], Path]:
-    """(family) -> the folder of a tiny pre-trained model of it."""
-
-    def make(family: str) -> Path:
-        folder = tmp_path_factory.mktemp(family)
-        described = preset(f"{family}-tiny", vocab_size=tokenizer.vocab_size, pad_token_id=0)
-        torch.manual_seed(0)
-        heads = ("lm",) if family in ("bart", "gpt2") else ("pooler",)
-        save_model(Model(family_of(described).architecture(described), heads), folder, config=described)
-        tokenizer.save(folder)
-        return folder
-
-    return make
 
 
 def train(start: Path, data: Path, out: Path, **keys: Any) -> FinetuneResult:

@@ -41,18 +41,22 @@ def finetune(
         out: run folder; goes on with what is in it.
         config: everything else.
         seeds: train so many times with seeds that follow each other, and give mean and spread.
-        json: one JSON object on standard output at the end; all else moves to standard error.
+        json: one JSON object on standard output at the end, or of a dry run the config; all else moves to standard error.
         lists: the keys with several values.
     """
+    import yaml
+
     from bertwright.api import finetune as train_on
 
-    screen = sys.stderr if json else sys.stdout
+    # Of a dry run the config alone goes to standard output, so that it can be kept as a file for --config.
+    screen = sys.stderr if json or config.dry_run else sys.stdout
     options: dict[str, Any] = {**config.as_dict(), **lists}
     with training_display(screen) as show:
         result = train_on(checkpoint, train, out=out, seeds=seeds, observers=(show,), **options)
-    if config.dry_run:
-        return
-    if json:
+    if config.dry_run and isinstance(result, FinetuneResult):
+        resolved = {**result.details["config"], "dry_run": False}
+        print(json_format.dumps({"config": resolved}) if json else yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).rstrip("\n"))
+    elif json:
         print(json_format.dumps(_as_json(result)))
     else:
         print("\n".join(closing_lines(result) if isinstance(result, FinetuneResult) else comparison_lines(result)))

@@ -52,7 +52,7 @@ def finetune(
         for observer in observers:
             _announce(plan, device, observer)
     if config.dry_run:
-        return FinetuneResult(out, out, {})
+        return FinetuneResult(out, out, {}, details={"config": plan.config.as_dict()})
     if not device.leads:
         return _train(plan, RunFolder(out), device, ())
     with RunFolder.open(out, write=True) as run:
