@@ -3,10 +3,11 @@
 import dataclasses
 import difflib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bertwright.data.labelled.config import DataConfig
 from bertwright.data.prepare import PrepareConfig
 from bertwright.data.prepare import prepare as prepare_shards
 from bertwright.data.prepare_config import SHORTEST_ROW
@@ -14,6 +15,7 @@ from bertwright.data.report import CorpusReport
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
 from bertwright.errors import BertwrightError, InputError
+from bertwright.evaluation.files import Evaluated, evaluate_file
 from bertwright.evaluation.pretraining import chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
@@ -32,7 +34,7 @@ __all__ = ["Predictor", "evaluate", "finetune", "load", "prepare", "pretrain"]
 
 ROW = 128  # tokens of a row to measure on, unless told: those of pretrain's default
 
-Config = TypeVar("Config", PrepareConfig, PretrainConfig, FinetuneConfig)
+Config = TypeVar("Config", PrepareConfig, PretrainConfig, FinetuneConfig, DataConfig)
 
 
 def prepare(*inputs: str | Path, out: str | Path, **options: Any) -> CorpusReport:
@@ -99,18 +101,27 @@ def evaluate(
     mlm_probability: float = 0.15,
     eval_samples: int | None = None,
     batch_size: int = 32,
+    bf16: bool = False,
+    **columns: Any,
 ) -> dict[str, float]:
-    """Measures a checkpoint on text (all of it), or on the held-out part of a shards folder; masks are fixed by a seed.
+    """Measures a checkpoint: a fine-tuned one on a labelled file, one of pre-training on text.
 
-    max_seq_length: tokens a row, by default 128, or the model's positions where they are fewer; eval_samples: rows to read at most;
-    batch_size: rows at once. Returns masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy, perplexity,
-    masked_tokens, samples, and to hold them against chance_loss (ln of the vocabulary) and unigram_entropy (of the shards' training part, or this text).
-    Next-sentence numbers are left out where the checkpoint has no such head, or the text no documents of two sentences.
-    Raises InputError naming every number that cannot stand, and for text or shards that do not fit the checkpoint.
+    Of a labelled file gives the task's metrics by name; columns: text_column, pair_column, label_column and the other keys that say how a file is read, as in
+    `finetune`; max_seq_length: tokens a row, by default what the checkpoint was fine-tuned with. `evaluate_labelled` gives intervals and every row too.
+
+    Of text (all of it), or of the held-out part of a shards folder, gives masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy, perplexity,
+    masked_tokens, samples, and to hold them against chance_loss (ln of the vocabulary) and unigram_entropy (of the shards' training part, or this text); masks
+    are fixed by a seed. max_seq_length: by default 128, or the model's positions where they are fewer; eval_samples: rows to read at most; batch_size: rows at
+    once. Next-sentence numbers are left out where the checkpoint has no such head, or the text no documents of two sentences.
+    Raises InputError naming every number that cannot stand, and for text, files or shards that do not fit the checkpoint.
     """
     if not inputs:
-        raise InputError("evaluate needs text: give files, folders or a folder that prepare wrote")
-    predictor = load(checkpoint)
+        raise InputError("evaluate needs something to measure on: a labelled file, or text, or a folder that prepare wrote")
+    predictor = load(checkpoint, bf16=bf16)
+    if predictor.task is not None:
+        return dict(evaluate_labelled(predictor, *inputs, max_seq_length=max_seq_length, **columns).measured.metrics)
+    if columns:
+        raise InputError(*(f"{name} is for labelled files, and {checkpoint} was fine-tuned for no task: {predictor.ability}" for name in columns))
     length = min(ROW, predictor.max_length) if max_seq_length is None else max_seq_length
     if problems := _number_problems(length, predictor.max_length, mlm_probability=mlm_probability, eval_samples=eval_samples, batch_size=batch_size):
         raise InputError(*problems)
@@ -123,6 +134,24 @@ def evaluate(
             raise InputError("the text has nothing to predict: give more of it, or shards that hold some out (--validation_fraction)")
         found = measure(predictor.model, held.objective, held.stream, samples=eval_samples, batch_size=batch_size)
         return found | chance(vocabulary.size, frequencies)
+
+
+def evaluate_labelled(
+    predictor: Predictor, *inputs: str | Path, max_seq_length: int | None = None, passed: Callable[[int], None] | None = None, **columns: Any
+) -> Evaluated:
+    """A fine-tuned checkpoint on one labelled file: metrics, their intervals, a baseline, and every row. passed: told how many rows a pass took."""
+    if len(inputs) != 1:
+        raise InputError(f"{len(inputs)} files are given, and {predictor.checkpoint} is measured on one labelled file: give one after the other")
+    reader = predictor.reader(max_seq_length=max_seq_length)
+    return evaluate_file(
+        str(inputs[0]),
+        task=reader.task,
+        model=reader.model,
+        tokenizer=reader.tokenizer,
+        max_length=reader.max_length,
+        config=_config(DataConfig, columns),
+        passed=passed,
+    )
 
 
 def _number_problems(length: int, positions: int, *, mlm_probability: float, eval_samples: int | None, batch_size: int) -> list[str]:

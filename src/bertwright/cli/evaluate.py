@@ -1,46 +1,181 @@
-"""`bertwright evaluate`: what a checkpoint makes of text, beside what chance would."""
+"""`bertwright evaluate`: what a checkpoint makes of labelled rows or of text, beside what reading nothing, or chance, would."""
 
 import json as json_format
 import math
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
+
+from bertwright.cli.counting import counting
 from bertwright.cli.options import Flag
+from bertwright.errors import InputError
+
+if TYPE_CHECKING:
+    from bertwright.evaluation.files import Evaluated
+    from bertwright.inference.predictor import Predictor
+
+ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFlags:
+    """How a labelled file is read. None means: found by the usual names.
+
+    Parameters
+    ----------
+    rows
+        File for every row with its label, prediction, probabilities and loss: .csv, .tsv, .jsonl or .parquet.
+    text_column
+        Column of the text, of a pair's first text, or of the words, question or source.
+    pair_column
+        Column of a pair's second text, or of the context or target.
+    label_column
+        Column of the label, number, tags, or answers.
+    several_labels
+        Rows may have several labels, separated by this character, or a list in JSON.
+    glue
+        Name of a GLUE task, which says the columns.
+    header
+        Whether the first line of a .csv or .tsv names the columns.
+    drop_bad_rows
+        Leave rows without a text or label out, counted, in place of an error.
+    """
+
+    rows: Path | None = None
+    text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
+    several_labels: str | None = None
+    glue: str | None = None
+    header: bool | None = None
+    drop_bad_rows: Flag = False
+
+    def columns(self) -> dict[str, Any]:
+        """Those that were given and say how the file is read."""
+        return {name: value for name, value in vars(self).items() if name != "rows" and value not in (None, False)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedFlags:
+    """How text is measured.
+
+    Parameters
+    ----------
+    mlm_probability
+        Share of the tokens that are masked, 0.15 unless given.
+    eval_samples
+        Read no more than so many rows.
+    batch_size
+        Rows at once, 32 unless given; changes speed and memory only.
+    """
+
+    mlm_probability: float | None = None
+    eval_samples: int | None = None
+    batch_size: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def evaluate(
     checkpoint: str,
-    text: list[str],
+    data: list[str],
     /,
     *,
     max_seq_length: int | None = None,
-    mlm_probability: float = 0.15,
-    eval_samples: int | None = None,
-    batch_size: int = 32,
+    bf16: Flag = False,
+    labelled: Annotated[LabelledFlags, Parameter(name="*", group="Labelled rows")] = LabelledFlags(),  # frozen, and cyclopts reads the defaults from it
+    masked: Annotated[MaskedFlags, Parameter(name="*", group="Text")] = MaskedFlags(),  # as above
     json: Flag = False,
 ) -> None:
-    """Measure a checkpoint on text: masked loss, accuracy and perplexity beside chance, and next-sentence accuracy.
+    """Measure a checkpoint: a fine-tuned one on labelled rows, one of pre-training on text.
 
-    The masks are drawn from a fixed seed, so that the numbers of two checkpoints compare.
+    Labelled rows give the metrics of the task, each with its 95% interval (bootstrap over rows), and what the commonest answer reaches.
+    Text gives masked loss, accuracy and perplexity beside chance, and next-sentence accuracy. The masks are drawn from a fixed seed, so that the numbers of
+    two checkpoints compare.
 
     Args:
         checkpoint: run folder, checkpoint folder, any Hugging Face folder or hub name.
-        text: files, folders or globs of text, or - for standard input; or one folder that `bertwright prepare` wrote, whose held-out part is used.
-        max_seq_length: tokens a row; by default 128, or the model's positions where they are fewer.
-        mlm_probability: share of the tokens that are masked.
-        eval_samples: read no more than so many rows.
-        batch_size: rows at once; changes speed and memory only.
+        data: a labelled file of any kind that finetune reads; or files, folders or globs of text, or - for standard input, or one folder that `bertwright
+            prepare` wrote, whose held-out part is used.
+        max_seq_length: tokens a row; by default those of the fine-tuning; of text 128, or the model's positions where they are fewer.
+        bf16: compute in bfloat16: about twice as fast where the processor knows it, numbers differ a little.
+        labelled: everything about labelled rows.
+        masked: everything about text.
         json: one JSON object on standard output.
     """
     from bertwright.api import evaluate as measure
     from bertwright.checkpoints.resolve import find_checkpoint
+    from bertwright.inference.predictor import load
+    from bertwright.tasks.registry import task_of
 
     found = find_checkpoint(checkpoint)
     print(found.said, file=sys.stderr)
-    metrics = measure(found.folder, *text, max_seq_length=max_seq_length, mlm_probability=mlm_probability, eval_samples=eval_samples, batch_size=batch_size)
+    if task_of(found.folder) is not None:
+        if problems := [f"--{name} is for text, and {checkpoint} is measured on labelled rows: leave it out" for name in masked.given()]:
+            raise InputError(*problems)
+        _evaluate_rows(load(found.folder, bf16=bf16), data, labelled, max_seq_length=max_seq_length, as_json=json)
+        return
+    if problems := [f"--{name} is for labelled rows, and {checkpoint} was fine-tuned for no task: leave it out" for name in _given(labelled)]:
+        raise InputError(*problems)
+    metrics = measure(found.folder, *data, max_seq_length=max_seq_length, bf16=bf16, **masked.given())
     if json:
-        print(json_format.dumps({"checkpoint": str(found.folder), "text": text, **metrics}))
+        print(json_format.dumps({"checkpoint": str(found.folder), "text": data, **metrics}))
     else:
         print("\n".join(lines(metrics)))
+
+
+def _given(labelled: LabelledFlags) -> list[str]:
+    return [*labelled.columns(), *(["rows"] if labelled.rows is not None else [])]
+
+
+def _evaluate_rows(predictor: "Predictor", data: list[str], labelled: LabelledFlags, *, max_seq_length: int | None, as_json: bool) -> None:
+    from bertwright.api import evaluate_labelled
+    from bertwright.data.table_writing import TableWriter
+
+    writer = None if labelled.rows is None else TableWriter(labelled.rows)
+    with counting("rows", shown=sys.stderr.isatty()) as passed:
+        found = evaluate_labelled(predictor, *data, max_seq_length=max_seq_length, passed=passed, **labelled.columns())
+    for line in _notes(found):
+        print(line, file=sys.stderr)
+    if writer is not None:
+        with writer:
+            rows = list(found.rows())
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                writer.write(rows[start : start + ROWS_AT_ONCE])
+        print(f"{writer.rows:,} rows in {writer.path}", file=sys.stderr)
+    if as_json:
+        print(json_format.dumps({"checkpoint": str(predictor.checkpoint), "file": data[0], **found.to_json()}))
+    else:
+        print("\n".join(labelled_lines(found)))
+
+
+def _notes(found: "Evaluated") -> list[str]:
+    from bertwright.data.labelled.bad_rows import many_rows
+
+    notes = [f"left out: {many_rows(count)} {reason}" for reason, count in found.data.left_out.items()]
+    if found.measured.truncated:
+        notes.append(f"texts longer than a row, which lost their end: {found.measured.truncated:,}")
+    return [*notes, *found.measured.said]
+
+
+def labelled_lines(found: "Evaluated") -> list[str]:
+    """The metrics of labelled rows, one a line, with interval and baseline."""
+    from bertwright.data.labelled.bad_rows import many_rows
+
+    measured = found.measured
+    width = max(len(name) for name in measured.metrics)
+    shown = [f"{found.task.name}, {many_rows(len(found.data.examples))} of {found.data.name}"]
+    for name, value in measured.metrics.items():
+        low, high = measured.intervals.get(name, (math.nan, math.nan))
+        between = " " * 20 if math.isnan(low) else f"{f'{low:.4f} to {high:.4f}':<20}"
+        blind = f"{measured.baseline[name]:.4f}" if name in measured.baseline else ""
+        shown.append(f"{name:<{width}}  {value:>8.4f}   {between} {blind:>8}".rstrip())
+    heading = f"{'':<{width}}  {'':>8}   {'95% interval':<20} {'reading nothing':>8}"
+    return [shown[0], heading.rstrip(), *shown[1:]]
 
 
 def lines(metrics: dict[str, float]) -> list[str]:

@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 
 from bertwright.data.labelled.examples import LabelledData
+from bertwright.metrics.answers import answer_scores
 from bertwright.metrics.arrays import IntArray
-from bertwright.metrics.intervals import Intervals, bootstrap, classification_intervals, regression_intervals, several_labels_intervals
+from bertwright.metrics.intervals import (
+    Intervals,
+    answer_intervals,
+    bootstrap,
+    classification_intervals,
+    entity_intervals,
+    generation_intervals,
+    regression_intervals,
+    several_labels_intervals,
+)
 from bertwright.models import Model
+from bertwright.tasks.answering import Answering
 from bertwright.tasks.predictions import Answered, Chosen, Classified, Regressed, Tagged
 from bertwright.tasks.running import run
 from bertwright.tasks.task import Reading, Task
@@ -26,7 +37,7 @@ class Measured:
     """metrics: by name; intervals: (low, high) of those that have one, 95% of the bootstrap; predictions: one for each example, in order.
 
     baseline: the same metrics of the answer that reads nothing: the rows' commonest label, their mean, no entity, no answer; empty where there is none such.
-    truncated: examples that lost their end.
+    truncated: examples that lost their end; said: one line for each other thing done to them.
     """
 
     metrics: Mapping[str, float]
@@ -34,6 +45,7 @@ class Measured:
     baseline: Mapping[str, float]
     predictions: Sequence[Any]
     truncated: int = 0
+    said: tuple[str, ...] = ()
 
 
 def measure(
@@ -55,12 +67,15 @@ def measure(
     outputs = run(task, model, items.items, Reading.of(model.architecture), passed=passed)
     predictions = task.predictions(data.examples, items.items, outputs)
     blind = blind_predictions(task, data)
+    metrics = task.metrics(data.examples, predictions)
+    found = intervals_of(task, data, predictions) if intervals else {}
     return Measured(
-        metrics=task.metrics(data.examples, predictions),
-        intervals=intervals_of(task, data, predictions) if intervals else {},
+        metrics=metrics,
+        intervals={name: bounds for name, bounds in found.items() if name in metrics},
         baseline=_defined(task.metrics(data.examples, blind)) if blind else {},
         predictions=predictions,
         truncated=items.truncated,
+        said=items.said,
     )
 
 
@@ -76,6 +91,14 @@ def intervals_of(task: Task, data: LabelledData, predictions: Sequence[Any]) -> 
                 several[row, [numbers[name] for name in labels_of(example.label)]] = 1
             return several_labels_intervals(several, probabilities, names=names)
         return classification_intervals(np.array([numbers[str(example.label)] for example in data.examples]), probabilities, names=names)
+    if task.name == "tag" and task.metrics(data.examples[:1], predictions[:1]).keys() >= {"precision"}:
+        return entity_intervals([example.tags for example in data.examples], [prediction.tags for prediction in predictions])
+    if task.name == "answer":
+        answers = [[answer.text for answer in example.answers or ()] for example in data.examples]
+        second = isinstance(task, Answering) and task.no_answer
+        return answer_intervals(answer_scores([prediction.text for prediction in predictions], answers, second=second or None))
+    if task.name == "generate":
+        return generation_intervals([prediction.text for prediction in predictions], [example.target for example in data.examples])
     if task.name == "regress":
         return regression_intervals([float(example.label) for example in data.examples], [prediction.value for prediction in predictions])
 

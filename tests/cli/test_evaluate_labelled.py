@@ -1,0 +1,140 @@
+"""`bertwright evaluate` on labelled files: metrics with intervals and a baseline, one flat object, every row."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bertwright.api as bertwright
+from bertwright.__main__ import main
+from bertwright.architecture import CLASSIFY, MLM, POOLER, TAG, HeadKind
+from bertwright.checkpoints.huggingface import label_keys, read_architecture, save_model
+from bertwright.errors import InputError
+from bertwright.models import Model
+from bertwright.text.tokenizer import Tokenizer
+
+WORDS = ["paris", "is", "a", "city", "river", "very", "good", "bad"]
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 24}
+ROWS = [("paris is good", "glad"), ("a very bad city", "sad"), ("good", "sad"), ("bad river", "sad"), ("very very good", "glad"), ("a city", "sad")]
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def checkpoint(folder: Path, labels: list[str], *heads: HeadKind) -> Path:
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n", encoding="utf-8")
+    config = {"model_type": "bert", "vocab_size": 5 + len(WORDS), **SIZES, **label_keys(labels)}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    Tokenizer.load(folder).save(folder)
+    torch.manual_seed(1)
+    model = Model(read_architecture(folder, config=config), heads)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.4)
+    save_model(model, folder, config=config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("classifier"), ["sad", "glad"], POOLER, CLASSIFY)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bertwright", "evaluate", *map(str, words)])
+        code = main()
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    path = tmp_path / "test.csv"
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS), encoding="utf-8")
+    return path
+
+
+def test_one_flat_object_has_every_metric(classifier: Path, labelled: Path, call: Call) -> None:
+    code, out, err = call(classifier, labelled, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    predicted = bertwright.load(classifier, device="cpu").classify([text for text, _ in ROWS])
+    assert found["accuracy"] == pytest.approx(np.mean([one.label == label for one, (_, label) in zip(predicted, ROWS, strict=True)]))
+    assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
+    assert found["baseline_accuracy"] == pytest.approx(4 / 6)
+    assert (found["task"], found["rows"], found["file"], found["checkpoint"]) == ("classify", 6, str(labelled), str(classifier))
+    assert "f1_macro" in found
+    assert not any(isinstance(value, dict | list) for value in found.values())
+    assert bertwright.evaluate(classifier, labelled)["accuracy"] == found["accuracy"]
+
+
+def test_a_reader_sees_interval_and_baseline(classifier: Path, labelled: Path, call: Call) -> None:
+    code, out, _ = call(classifier, labelled)
+    assert code == 0
+    shown = next(line.split() for line in out.splitlines() if line.startswith("accuracy"))
+    assert shown[3] == "to"
+    assert shown[-1] == "0.6667"
+    assert out.splitlines()[0] == f"classify, 6 rows of {labelled}"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_every_row_is_written(classifier: Path, labelled: Path, call: Call, tmp_path: Path, ending: str) -> None:
+    code, _, err = call(classifier, labelled, "--rows", tmp_path / f"rows.{ending}")
+    assert code == 0, err
+    written = (tmp_path / f"rows.{ending}").read_text(encoding="utf-8")
+    found = list(csv.DictReader(io.StringIO(written))) if ending == "csv" else [json.loads(line) for line in written.splitlines()]
+    predicted = bertwright.load(classifier, device="cpu").classify([text for text, _ in ROWS])
+    for number, (row, one, (text, label)) in enumerate(zip(found, predicted, ROWS, strict=True)):
+        assert (row["text"], row["label"], row["prediction"]) == (text, label, one.label)
+        assert row["place"].endswith(f"line {number + 2}")
+        assert float(row["probability_sad"]) == pytest.approx(one.probabilities["sad"], abs=1e-6)
+        assert float(row["loss"]) == pytest.approx(-np.log(one.probabilities[label]), abs=1e-5)
+
+
+def test_entities_are_measured(call: Call, tmp_path: Path) -> None:
+    tagger = checkpoint(tmp_path, ["O", "B-PLACE", "I-PLACE"], TAG)
+    path = tmp_path / "test.conll"
+    path.write_text("paris B-PLACE\nis O\ngood O\n\na O\nvery B-PLACE\nriver I-PLACE\n", encoding="utf-8")
+    code, out, err = call(tagger, path, "--json", "--rows", tmp_path / "rows.jsonl")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["task"], found["rows"], found["baseline_f1"]) == ("tag", 2, 0.0)
+    assert found["f1_low"] <= found["f1"] <= found["f1_high"]
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows[1]["label"] == ["O", "B-PLACE", "I-PLACE"]
+    assert len(rows[1]["tags"]) == 3
+
+
+def test_what_does_not_fit_is_said(classifier: Path, labelled: Path, call: Call, tmp_path: Path) -> None:
+    unknown = tmp_path / "unknown.csv"
+    unknown.write_text("text,label\ngood,glad\nbad,furious\n", encoding="utf-8")
+    for words, said in (
+        ((classifier, unknown), "furious"),
+        ((classifier, tmp_path / "none.csv"), "none.csv"),
+        ((classifier, labelled, "--label_column", "mood"), "mood"),
+        ((classifier, labelled, unknown), "2 files are given"),
+        ((classifier, labelled, "--mlm_probability", "0.2"), "--mlm_probability is for text"),
+        ((classifier, labelled, "--rows", "rows.xls"), "its ending names no kind of table"),
+        ((classifier, labelled, "--max_seq_length", "99"), "max_seq_length is 99: this model reads from 3 to 24 tokens a row"),
+    ):
+        code, out, err = call(*words)
+        assert (code, out) == (2, ""), said
+        assert said in err
+
+
+def test_a_checkpoint_of_pretraining_takes_text_alone(call: Call, labelled: Path, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, ["a", "b"], POOLER, MLM)
+    code, _, err = call(folder, labelled, "--label_column", "label")
+    assert code == 2
+    assert "--label_column is for labelled rows" in err
+    with pytest.raises(InputError, match="label_column is for labelled files"):
+        bertwright.evaluate(folder, labelled, label_column="label")
