@@ -5,6 +5,7 @@ import io
 import re
 import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,14 @@ def tiny(text: str) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the README takes for granted: texts in notes/, and texts.txt with masks."""
+    """A folder with what the README takes for granted: texts in notes/, texts.txt with masks, and the train.csv that it has saved."""
     (tmp_path / "notes").mkdir()
     for number in range(4):
         text = "\n\n".join(f"{LINES[(number + place) % 4]} {LINES[(number * place) % 4]}" for place in range(12))
         (tmp_path / "notes" / f"{number}.txt").write_text(text + "\n", encoding="utf-8")
     (tmp_path / "texts.txt").write_text("the [MASK] of the lamp\nhe [MASK] the ship\n", encoding="utf-8")
+    (saved,) = blocks("csv")
+    (tmp_path / "train.csv").write_text(saved, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -58,7 +61,8 @@ def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", words)
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert main() == 0, line
-    assert out.getvalue().strip(), line
+    written = [Path(word) for option, word in pairwise(words) if option == "--out"]
+    assert out.getvalue().strip() or all(path.is_file() for path in written), line
     if target:
         Path(target).write_text(out.getvalue(), encoding="utf-8")
 
@@ -78,7 +82,7 @@ def test_the_python_of_the_readme_runs(home: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         for block in code:
             exec(compile(block, "README.md", "exec"), names)
-    assert len(out.getvalue().splitlines()) == 6
+    assert len(out.getvalue().splitlines()) == 7
 
 
 def test_the_readme_names_the_pinned_torch() -> None:
