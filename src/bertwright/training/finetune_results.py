@@ -29,7 +29,8 @@ def finish(plan: FinetunePlan, run: RunFolder, state: TrainState, device: Device
     model = load_model(folder, dtype=torch.float32).model.to(device.device)
     splits = {"validation": plan.splits.validation, **({"test": plan.splits.test} if plan.splits.test else {})}
     length = plan.config.max_seq_length or 0
-    measured = {name: measure(plan.task, model, data, plan.start.tokenizer, max_length=length) for name, data in splits.items()}
+    measured = {name: measure(plan.task, model, data, plan.start.tokenizer, max_length=length, train=plan.splits.train) for name, data in splits.items()}
+    judged = plan.task.metric
     results = _results(plan, state, device, measured, parameters=sum(parameter.numel() for parameter in model.parameters()), best=folder)
     write_json_atomic(run.path / "data.json", plan.report.to_json())
     write_json_atomic(run.path / "results.json", results)
@@ -39,7 +40,7 @@ def finish(plan: FinetunePlan, run: RunFolder, state: TrainState, device: Device
     class_name = str(read_config(folder)["architectures"][0])
     run.rewrite(folder, {"README.md": card_of(plan, name=class_name, state=state, results=results)})
     for name, found in measured.items():
-        tell(Event("result", state.progress.step, {"split": name, **found.metrics}))
+        tell(Event("result", state.progress.step, {"split": name, judged: found.metrics[judged], **found.metrics}))
     return FinetuneResult(run.path, folder, {name: found.metrics for name, found in measured.items()}, details=results)
 
 
