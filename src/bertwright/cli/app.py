@@ -35,6 +35,7 @@ COMMANDS = (
     Command("evaluate", "bertwright.cli.evaluate:evaluate", "Measure a checkpoint: on labelled rows what it was fine-tuned for, on text its masked loss."),
     Command("predict", "bertwright.cli.predict:predict", "Do what a checkpoint was trained for: classes, entities, answers, masks, text."),
     Command("report", "bertwright.cli.report:report", "An HTML page of a run, or of runs side by side."),
+    Command("push", "bertwright.cli.push:push", "Upload a checkpoint with its card to the Hugging Face hub."),
     Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )
