@@ -88,9 +88,12 @@ def make_choices(reading: TableReading) -> Made:
     reading.settle()
     numbers = [(number_of(row.label) if isinstance(row.label, str | int | float) else None) for row in rows]
     known = [(int(number), len(row.choices)) for number, row in zip(numbers, rows, strict=True) if number is not None and not set(row.names) & {str(row.label)}]
-    from_one = bool(known) and all(number > 0 for number, _ in known) and any(number == count for number, count in known)
+    from_one = reading.known.from_one if reading.known is not None else None
+    if from_one is None:
+        from_one = bool(known) and all(number > 0 for number, _ in known) and any(number == count for number, count in known)
     examples = [ChoiceExample(text=row.text, choices=row.choices, label=_right(row, from_one), place=row.place) for row in rows]
-    return reading.made(examples, *([f"{reading.name}: the right choices are counted from 1"] if from_one else []))
+    said = [f"{reading.name}: the right choices are counted from 1"] if from_one else []
+    return reading.made(examples, *said, decided={"from_one": from_one if known else None})
 
 
 def _right(row: Offered, from_one: bool) -> int:

@@ -63,8 +63,11 @@ def named_column(columns: Sequence[str], name: str, *, option: str, file: str) -
     raise InputError(f"{file}: no column {name!r}, found {', '.join(columns) or 'none'}: pass --{option} with one of these")
 
 
-def named_roles(columns: Sequence[str], config: DataConfig, file: str) -> dict[str, str]:
-    """The columns that the user named, by role. Raises InputError with a line for each that is not there."""
+def named_roles(columns: Sequence[str], config: DataConfig, file: str, *, trained: Roles) -> dict[str, str]:
+    """The columns that the user named, by role. Raises InputError with a line for each that is not there.
+
+    trained: the columns by role as training had them, for a file whose own first line does not name them.
+    """
     found: dict[str, str] = {}
     problems: list[str] = []
     for role in ("text", "pair", "label"):
@@ -73,6 +76,8 @@ def named_roles(columns: Sequence[str], config: DataConfig, file: str) -> dict[s
         try:
             found[role] = named_column(columns, name, option=f"{role}_column", file=file)
         except InputError as error:
+            if role in trained and not set(columns) - set(map(str, range(len(columns)))):
+                continue
             problems += error.problems
     if problems:
         raise InputError(*problems)

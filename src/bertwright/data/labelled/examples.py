@@ -87,6 +87,8 @@ class LabelledData:
 
     labels: names in the order of their ids, of classes or BIO tags; empty for other tasks. several: rows may have several labels. columns: the file's column
     for each role ("text", "pair", "label" ...). scheme: that of the file's tags. left_out: how many rows were left out, by the documented reason.
+    decisions: how the values of the training file were read, as JSON holds it, for `read_labelled` to read later files alike. said: one line for each thing
+    taken for granted in this file.
     """
 
     name: str
@@ -97,6 +99,8 @@ class LabelledData:
     columns: Mapping[str, str] = field(default_factory=dict)
     scheme: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    decisions: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from bertwright.data.labelled.bad_rows import BadRows, listed, many_rows, named_
 from bertwright.data.labelled.columns import IDS, Roles, find
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import LabelledData, TaskName
+from bertwright.data.labelled.labels import number_of, plain_name
 from bertwright.data.labelled.table import Table, WrongCells
 from bertwright.data.places import Place
 from bertwright.errors import InputError
@@ -15,18 +16,74 @@ from bertwright.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What training found, for the files that are read after its own. trained: the name of its file; labels are empty where it is not known."""
+    """What training found and decided, for the files that are read after its own, which are read alike.
+
+    labels are empty where they are not known. columns: of the training file, by role; file_columns: all of them, in their order; header: whether its first line
+    named them. values: the label of each value that stood for one; hot: whether lists of labels were 0 and 1 for each (None: not decided); from_one: whether
+    right choices are counted from 1 (None: not decided); decimal_comma: whether numbers are written 0,5. trained: the name of the training file.
+    """
 
     task: TaskName
     labels: tuple[str, ...] = ()
     several: bool = False
-    columns: Roles | None = None
+    columns: Roles = field(default_factory=dict)
+    file_columns: tuple[str, ...] = ()
     header: bool | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    hot: bool | None = None
+    from_one: bool | None = None
+    decimal_comma: bool = False
+    separator: str | None = None
     trained: str = ""
 
     @classmethod
-    def of(cls, data: LabelledData, *, header: bool | None) -> "Known":
-        return cls(task=data.task, labels=data.labels, several=data.several, columns=data.columns, header=header, trained=data.name)
+    def of(cls, data: LabelledData) -> "Known":
+        return cls.decided(data.decisions, task=data.task, labels=data.labels, several=data.several, trained=data.name)
+
+    @classmethod
+    def decided(cls, decisions: Mapping[str, Any] | None, *, task: TaskName, labels: Sequence[str], several: bool, trained: str = "") -> "Known":
+        """From `LabelledData.decisions`, as they are or out of a JSON file; keys that are none of ours are passed over."""
+        told = {key: value for key, value in (decisions or {}).items() if key in DECIDED}
+        told["file_columns"] = tuple(told.get("file_columns", ()))
+        return cls(task=task, labels=tuple(labels), several=several, trained=trained, **told)
+
+    def decisions(self) -> dict[str, Any]:
+        """What JSON can keep of it; what is not decided is left out."""
+        found = {key: getattr(self, key) for key in DECIDED}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items() if value not in (None, (), {})}
+
+    def has_header(self, first: Sequence[str]) -> bool | None:
+        """Whether the first line of a later file names its columns; None where training does not tell."""
+        if not self.columns:
+            return None
+        parts = {part for column in self.columns.values() for part in parts_of(column)}
+        if self.header and parts & {cell.strip() for cell in first} - set(self.values):
+            return True
+        cell = self._label_cell(first)
+        if cell is None:
+            return None
+        return False if plain_name(cell) in {*self.values, *self.labels} or (self.task == "regress" and number_of(cell.replace(",", ".")) is not None) else None
+
+    def _label_cell(self, first: Sequence[str]) -> str | None:
+        label = self.columns.get("label")
+        same = label in self.file_columns and len(first) == len(self.file_columns)
+        return first[self.file_columns.index(label)].strip() if same and label is not None else None
+
+    def roles(self, columns: Sequence[str], header: bool | None) -> dict[str, str]:
+        """The columns of a later file for the roles of training: by their names, else by their places where only one of the files names its columns."""
+        by_place = header is not None and self.header is not None and header != self.header and len(columns) == len(self.file_columns)
+        if by_place:
+            place = dict(zip(self.file_columns, columns, strict=True))
+            return {role: place[column] for role, column in self.columns.items() if column in place}
+        return {role: column for role, column in self.columns.items() if column in columns or all(part in columns for part in parts_of(column))}
+
+
+DECIDED = ("columns", "file_columns", "header", "values", "hot", "from_one", "decimal_comma", "separator")
+
+
+def parts_of(column: str) -> list[str]:
+    """The columns that a role has: one, or several with commas between them."""
+    return [part for part in map(str.strip, column.split(",")) if part]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +92,6 @@ class Made:
 
     data: LabelledData
     said: tuple[str, ...] = ()
-    header: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +135,52 @@ class TableReading:
                     self.repeated.append(place)
             yield place, row
 
-    def made(self, examples: Sequence[Any], *said: str, labels: tuple[str, ...] = (), several: bool = False, scheme: str | None = None) -> Made:
-        """The examples of the rows. Raises InputError for the bad rows, unless they are to be left out, and where none is left."""
+    def made(
+        self,
+        examples: Sequence[Any],
+        *said: str,
+        labels: tuple[str, ...] = (),
+        several: bool = False,
+        scheme: str | None = None,
+        decided: Mapping[str, Any] | None = None,
+    ) -> Made:
+        """The examples of the rows. decided: how values were read, fields of Known.
+
+        Raises InputError for bad rows, unless they are to be left out, and where none is left.
+        """
         left_out = self.settle()
         if not examples:
             raise InputError(f"{self.name}: no row is left to read: look at the columns {listed(self.table.columns)}")
-        data = LabelledData(
-            name=self.name, task=self.task, examples=examples, labels=labels, several=several, columns=dict(self.roles), scheme=scheme, left_out=left_out
-        )
         lines = [*self.table.said, self._columns(len(examples)), *self.guess, *said]
         lines += [f"{self.name}: {many_rows(count)} {wrong} left out" for wrong, count in left_out.items()]
         if self.repeated:
             lines.append(f"{self.name}: {many_rows(len(self.repeated))} with the id of an earlier row ({named_places(self.repeated)}): all are kept")
-        return Made(data=data, said=tuple(lines), header=self.table.header)
+        data = LabelledData(
+            name=self.name,
+            task=self.task,
+            examples=examples,
+            labels=labels,
+            several=several,
+            columns=dict(self.roles),
+            scheme=scheme,
+            left_out=left_out,
+            decisions=self._decisions(decided or {}),
+            said=tuple(line if line.startswith(self.name) else f"{self.name}: {line}" for line in lines),
+        )
+        return Made(data=data, said=tuple(lines))
+
+    def _decisions(self, decided: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.known is not None and self.known.columns:
+            return self.known.decisions()
+        known = Known(
+            task=self.task,
+            columns=dict(self.roles),
+            file_columns=tuple(column for column in self.table.columns if len(parts := parts_of(column)) < 2 or not set(parts) <= set(self.table.columns)),
+            header=self.table.header,
+            separator=self.config.several_labels,
+            **decided,
+        )
+        return known.decisions()
 
     def settle(self) -> Mapping[str, int]:
         """How many bad rows are left out, by reason; raises InputError unless the user wants that."""

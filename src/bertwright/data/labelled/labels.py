@@ -32,11 +32,12 @@ def split_names(text: str | None) -> tuple[str, ...]:
 
 
 def name_labels(
-    raws: Mapping[Raw, Place], *, file: str, given: Sequence[str] = (), class_names: Sequence[str] = ()
+    raws: Mapping[Raw, Place], *, file: str, given: Sequence[str] = (), class_names: Sequence[str] = (), strict: bool = True
 ) -> tuple[tuple[str, ...], dict[Raw, str], str]:
     """(names in the order of their ids, name of each value, how the order came about in words).
 
     raws: the values that occur, each with a place where it does. given: names that the user gives to numbers, or the order of words; class_names: a data set's.
+    strict: refuse names for numbers of which it is not plain whether they are counted from 0 or 1.
     Numbers ascend, words are sorted. Raises InputError for numbers among words, and for names that do not fit.
     """
     words = [raw for raw in raws if number_of(raw) is None]
@@ -59,12 +60,21 @@ def name_labels(
     ascending = sorted(set(plain.values()), key=float)
     if not given:
         return tuple(ascending), plain, "numbers, ascending"
-    return _named_numbers(plain, ascending, given, file)
+    return _named_numbers(plain, ascending, given, file, strict=strict)
 
 
-def _named_numbers(plain: Mapping[Raw, str], ascending: list[str], given: Sequence[str], file: str) -> tuple[tuple[str, ...], dict[Raw, str], str]:
-    if all(name.isdecimal() and int(name) < len(given) for name in ascending):
-        return tuple(given), {raw: given[int(name)] for raw, name in plain.items()}, "named by --label_names"
+def _named_numbers(
+    plain: Mapping[Raw, str], ascending: list[str], given: Sequence[str], file: str, *, strict: bool
+) -> tuple[tuple[str, ...], dict[Raw, str], str]:
+    numbers = {int(name) for name in ascending if name.isdecimal()}
+    if len(numbers) == len(ascending) and not {0, len(given)} <= numbers and max(numbers) <= len(given):
+        first = 1 if len(given) in numbers else 0
+        if len(numbers) < len(given) and first == 0 and 0 not in numbers and strict:
+            raise InputError(
+                f"{file}: the labels are {', '.join(ascending)}, and --label_names gives {len(given)} names: neither 0 nor {len(given)} occurs, so that "
+                "it is not plain whether they are counted from 0 or 1: write the names into the file"
+            )
+        return tuple(given), {raw: given[int(name) - first] for raw, name in plain.items()}, f"named by --label_names, {first} = {given[0]}"
     if len(ascending) != len(given):
         raise InputError(f"{file}: the labels are {', '.join(ascending)}, and --label_names gives {len(given)} names: give one for each, in this order")
     names = dict(zip(ascending, given, strict=True))
@@ -78,16 +88,20 @@ def _of_data_set(raws: Mapping[Raw, Place], class_names: Sequence[str], file: st
     return tuple(class_names), found, "as the data set names them"
 
 
-def known_labels(raws: Mapping[Raw, list[Place]], names: Sequence[str], *, file: str, trained: str = "") -> dict[Raw, str]:
-    """The names of values in a further file, among those that training saw; numbers that are no names count as ids of words.
+def known_labels(
+    raws: Mapping[Raw, list[Place]], names: Sequence[str], *, file: str, trained: str = "", values: Mapping[str, str] | None = None
+) -> dict[Raw, str]:
+    """The names of values in a further file, among those that training saw. values: what they stood for there; without them numbers are ids of words.
 
     Raises InputError naming each label that training never saw, with its rows.
     """
     found: dict[Raw, str] = {}
-    ids = not any(number_of(name) is not None for name in names)
+    ids = not values and not any(number_of(name) is not None for name in names)
     for raw in raws:
         name = plain_name(raw)
-        if name in names:
+        if values and name in values:
+            found[raw] = values[name]
+        elif name in names:
             found[raw] = name
         elif ids and name.isdecimal() and int(name) < len(names):
             found[raw] = names[int(name)]

@@ -68,9 +68,8 @@ def _flagged(row: Mapping[str, Any], labels: list[str], place: Place) -> list[st
 def begin_reading(table: Table, config: DataConfig, *, known: Known | None, labelled: bool) -> TableReading:
     """The task and the columns of a table, told from its first rows. Raises InputError naming the columns that are missing."""
     sample, table = joined_labels(table, config.label_column).peek()
-    named = named_roles(table.columns, config, table.name)
-    if known is not None and known.columns and not named and {part for column in known.columns.values() for part in column.split(", ")} <= set(table.columns):
-        named = dict(known.columns)
+    trained = known.roles(table.columns, table.header) if known is not None else {}
+    named = {**trained, **named_roles(table.columns, config, table.name, trained=trained)}
     given = known.task if known is not None else config.named_task
     task, why = (given, "") if given is not None else guess_task(table.columns, sample, named)
     roles, said = roles_for(task, table.columns, sample, named, file=table.name, labelled=labelled)

@@ -23,5 +23,5 @@ def open_labelled(source: Source, config: DataConfig, known: Known | None = None
         return conll_table(source)
     if source.format == TEXT:
         raise InputError(f"{source.name}: is no table, nor words and tags in columns: {READ}; give it the ending of what it is")
-    header = config.header if config.header is not None or known is None else known.header
-    return open_table(source, header=header, named=[name for name in (config.text_column, config.pair_column, config.label_column) if name])
+    named = [name for name in (config.text_column, config.pair_column, config.label_column) if name]
+    return open_table(source, header=config.header, named=named, judge=known.has_header if known is not None else None)

@@ -1,7 +1,7 @@
 """Files of labelled rows as what the tasks are learnt from, whatever the files' kind."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,8 @@ from bertwright.data.labelled.content import group_of, labels_of
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
 from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
-from bertwright.data.labelled.known import Known, Made
-from bertwright.data.labelled.making import joined_labels, make
+from bertwright.data.labelled.known import Known, Made, parts_of
+from bertwright.data.labelled.making import make
 from bertwright.data.labelled.opening import open_labelled
 from bertwright.data.labelled.splits import hold_out
 from bertwright.data.sources import TSV, Source, find_source
@@ -29,42 +29,58 @@ def read_splits(train: str, config: DataConfig, *, seed: int) -> LabelledSplits:
     files = find_files(train, config, glue)
     first = _read(files.train, config, glue, known=None)
     data, said = first.data, [*first.said, *files.said]
-    known = Known.of(data, header=first.header)
+    known = Known.of(data)
     if files.validation is None:
         data, validation, line = _held_out(data, config.validation_fraction, seed)
         said.append(line)
     else:
         validation = _read(files.validation, config, glue, known=known).data
+        said += validation.said
     test = None
     if files.test is not None and (config.test is not None or _has_labels(files.test, config, known)):
         test = _read(files.test, config, glue, known=known).data
+        said += test.said
     elif files.test is not None:
         said.append(f"test: {files.test} has no labels, so nothing is measured on it")
     metric = None if glue is None or glue.task != data.task else glue.metric
     return LabelledSplits(train=data, validation=validation, test=test, metric=metric, said=tuple(said))
 
 
-def read_labelled(path: str, *, task: TaskName, config: DataConfig, labels: Sequence[str] | None = None, several: bool = False) -> LabelledData:
+def read_labelled(
+    path: str, *, task: TaskName, config: DataConfig, labels: Sequence[str] | None = None, several: bool = False, known: Mapping[str, Any] | None = None
+) -> LabelledData:
     """The labelled rows of one further file, for a model that knows the task and its labels.
 
-    labels: the model's, in the order of their ids; numbers in the file that are no names count as ids. Raises InputError for a label that is none of them.
+    labels: the model's, in the order of their ids; numbers in the file that are no names count as ids. known: `decisions` of the training data, which the file
+    is read by: columns, header, what each value stands for. Raises InputError for a label that is none of them.
     """
-    known = Known(task=task, labels=tuple(labels or ()), several=several)
-    return _read(path, replace(config, task=task), glue_task(config.glue), known=known).data
+    trained = Known.decided(known, task=task, labels=labels or (), several=several)
+    return _read(path, replace(config, task=task), glue_task(config.glue), known=trained).data
 
 
 def _read(path: str, config: DataConfig, glue: GlueTask | None, *, known: Known | None) -> Made:
     source = find_source(path)
     config = config if glue is None else with_glue(config, glue, source)
+    if known is not None:
+        config = as_trained(config, known)
     return make(open_labelled(source, config, known), config, known=known)
+
+
+def as_trained(config: DataConfig, known: Known) -> DataConfig:
+    """The config of a later file: what training was told of several labels holds for it too."""
+    label = known.columns.get("label", "")
+    joined = label if len(parts_of(label)) > 1 and label not in known.file_columns else None
+    return replace(config, several_labels=config.several_labels or known.separator, label_column=config.label_column or joined)
 
 
 def _has_labels(path: str, config: DataConfig, known: Known) -> bool:
     """Whether the first rows of a file that lay beside the training data have labels: test files are often published without."""
-    if known.columns is None or "label" not in known.columns:
+    if "label" not in known.columns:
         return True
-    sample, _ = joined_labels(open_labelled(find_source(path), config, known), config.label_column).peek()
-    return any(row.get(known.columns["label"]) not in (None, "", -1) for row in sample)
+    table = open_labelled(find_source(path), config, known)
+    sample, table = table.peek()
+    column = known.roles(table.columns, table.header).get("label")
+    return column is None or any(row.get(part) not in (None, "", -1, "-1") for row in sample for part in (column, *parts_of(column)))
 
 
 def with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:
@@ -84,7 +100,7 @@ def _held_out(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledD
         raise InputError(f"{data.name}: {many_rows(len(data.examples))}, none of which can be held out for validation: give more rows, or --validation FILE")
     chosen = set(held)
     train = replace(data, examples=[example for number, example in enumerate(data.examples) if number not in chosen])
-    validation = replace(data, examples=[data.examples[number] for number in held], left_out={})
+    validation = replace(data, examples=[data.examples[number] for number in held], left_out={}, said=())
     line = f"validation: {many_rows(len(held))} of {data.name}, drawn {'by label ' if data.labels and data.task == 'classify' else ''}with seed {seed}"
     evaluated = {strata[number] for number in held}
     if data.task == "classify" and not data.several and (alone := sorted({label for label in strata if label not in evaluated})):

@@ -1,7 +1,7 @@
 """A file of labelled rows, opened: its columns, and each row with the place where it stands."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -58,14 +58,18 @@ class Table:
         return [row for _, row in seen if not isinstance(row, WrongCells)], again
 
 
-def open_table(source: Source, *, header: bool | None, named: Sequence[str] = ()) -> Table:
+Judge = Callable[[Sequence[str]], bool | None]
+
+
+def open_table(source: Source, *, header: bool | None, named: Sequence[str] = (), judge: Judge | None = None) -> Table:
     """The rows of CSV, TSV, JSON lines, JSON, Parquet or a data set; of a file without a header line the columns are "0", "1" ...
 
-    header: whether the first line names the columns; None: found out. named: columns the user speaks of, which tell a header line too.
+    header: whether the first line names the columns; None: found out. named: columns the user speaks of, which tell a header line too. judge: what an earlier
+    file tells of a first line, before anything else does.
     Raises InputError for an empty file, and naming the place for a damaged row.
     """
     if source.format in (CSV, TSV):
-        table = _delimited(source, header, named)
+        table = _delimited(source, header, named, judge)
     elif source.format == JSON_LINES:
         table = records(source.name, "JSON lines", json_rows(source, Tally(), errors="refuse", cleaned=False))
     elif source.format == PARQUET:
@@ -79,12 +83,14 @@ def _empty(name: str) -> InputError:
     return InputError(f"{name}: no rows in it: give a file with a row for each text")
 
 
-def _delimited(source: Source, header: bool | None, named: Sequence[str]) -> Table:
+def _delimited(source: Source, header: bool | None, named: Sequence[str], judge: Judge | None) -> Table:
     rows = ((line, cells) for line, cells in cell_rows(source, Tally(), errors="refuse", delimiter=_delimiter(source), cleaned=False) if cells)
     seen = list(islice(rows, LOOKED_AT))
     if not seen:
         raise _empty(source.name)
     first, others = seen[0][1], [cells for _, cells in seen[1:]]
+    if header is None and judge is not None:
+        header = judge(first)
     has_header, said = (header, ()) if header is not None else _find_header(source.name, first, others, named)
     width = len(first) if has_header else _usual_width([first, *others])
     columns = tuple(cell.strip() or str(number) for number, cell in enumerate(first)) if has_header else tuple(str(number) for number in range(width))

@@ -8,6 +8,7 @@ from bertwright.data.labelled.examples import TagExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import Raw, known_labels, name_labels, split_names
 from bertwright.data.labelled.schemes import OUTSIDE, PLAIN, Scheme, find_scheme, settle, split_tag, to_bio
+from bertwright.data.labelled.texts import values_of
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
@@ -41,17 +42,18 @@ def make_tags(reading: TableReading) -> Made:
             if tag not in places:
                 places[tag] = Place(place.name, place.unit, place.number + (index if by_word else 0))
     column = reading.roles["label"]
-    _, of, _ = name_labels(
-        places,
-        file=reading.name,
-        given=split_names(reading.config.label_names),
-        class_names=reading.table.class_names.get(column, ()),
-    )
+    class_names, known = reading.table.class_names.get(column, ()), reading.known
+    if known is not None and known.values and not class_names:
+        names = tuple(dict.fromkeys(known.values.values()))
+        of = known_labels({raw: [place] for raw, place in places.items()}, names, file=reading.name, trained=known.trained, values=known.values)
+        names = ()
+    else:
+        names, of, _ = name_labels(places, file=reading.name, given=split_names(reading.config.label_names), class_names=class_names, strict=known is None)
     scheme = find_scheme([(of[raw], place) for raw, place in places.items()], file=reading.name)
     examples = [
         TagExample(words=words, tags=to_bio([of[raw] for raw in tags], scheme, place=place, by_word=by_word), place=place) for place, words, tags in sentences
     ]
-    return _named(reading, examples, scheme, settle(scheme, file=reading.name))
+    return _named(reading, examples, scheme, settle(scheme, file=reading.name), {"values": values_of(of, names)} if names else {})
 
 
 def _sentences(reading: TableReading) -> list[Sentence]:
@@ -76,7 +78,7 @@ def _sentences(reading: TableReading) -> list[Sentence]:
     return found
 
 
-def _named(reading: TableReading, examples: Sequence[TagExample], scheme: Scheme, said: str) -> Made:
+def _named(reading: TableReading, examples: Sequence[TagExample], scheme: Scheme, said: str, decided: Mapping[str, Any]) -> Made:
     """The labels of a training file, or the check that a later file has no others."""
     first = dict.fromkeys(tag for example in examples for tag in example.tags or ())
     known = reading.known
@@ -89,10 +91,10 @@ def _named(reading: TableReading, examples: Sequence[TagExample], scheme: Scheme
         if len(first) < 2:
             raise InputError(f"{reading.name}: every word has the tag {next(iter(first))!r}: there is nothing to learn")
         labels = tuple(sorted(map(str, first)))
-        return reading.made(examples, said, f"labels: {listed(labels)} (sorted)", labels=labels, scheme=scheme.name)
+        return reading.made(examples, said, f"labels: {listed(labels)} (sorted)", labels=labels, scheme=scheme.name, decided=decided)
     types = _types(reading, first)
     labels = (OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
-    return reading.made(examples, said, f"entities: {listed(types)}", labels=labels, scheme=scheme.name)
+    return reading.made(examples, said, f"entities: {listed(types)}", labels=labels, scheme=scheme.name, decided=decided)
 
 
 def _check_known(examples: Sequence[TagExample], tags: Iterable[str], reading: TableReading) -> None:

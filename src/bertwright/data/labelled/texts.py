@@ -9,7 +9,7 @@ from bertwright.data.cleaning import Tally, without_surrogates
 from bertwright.data.labelled.bad_rows import listed, many_rows
 from bertwright.data.labelled.examples import TaskName, TextExample
 from bertwright.data.labelled.known import Made, TableReading
-from bertwright.data.labelled.labels import Raw, known_labels, name_labels, number_of, split_names
+from bertwright.data.labelled.labels import Raw, known_labels, name_labels, number_of, plain_name, split_names
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
@@ -47,7 +47,7 @@ def text_of(row: Mapping[str, Any], column: str, place: Place) -> str | None:
 
 def make_texts(reading: TableReading) -> Made:
     """Texts or pairs with a label, several, or a number. Raises InputError for labels that cannot be learnt, or that training never saw."""
-    rows, said = _as_numbers_of_labels(_raw_texts(reading))
+    rows, hot, said = _as_numbers_of_labels(_raw_texts(reading), reading)
     reading = replace(reading, guess=(*reading.guess, *said))
     reading.settle()
     if not rows:
@@ -57,7 +57,7 @@ def make_texts(reading: TableReading) -> Made:
         reading = with_task(reading, task, why)
     if reading.task == "regress":
         return _regressed(reading, rows)
-    return _classified(reading, rows)
+    return _classified(reading, rows, hot=hot)
 
 
 def with_task(reading: TableReading, task: TaskName, why: str) -> TableReading:
@@ -84,18 +84,25 @@ def _raw_texts(reading: TableReading) -> list[RawText]:
     return found
 
 
-def _as_numbers_of_labels(rows: list[RawText]) -> tuple[list[RawText], list[str]]:
-    """Lists of 0 and 1 as long as there are labels become the numbers of those that are 1; in other lists a label counts once."""
-    lists = [row.value for row in rows if isinstance(row.value, tuple)]
+def _as_numbers_of_labels(rows: list[RawText], reading: TableReading) -> tuple[list[RawText], int, list[str]]:
+    """Lists of 0 and 1 as long as there are labels become the numbers of those that are 1; in other lists a label counts once.
+
+    Gives the rows, the length of such lists (0: they are none), and what to say. Raises InputError for a list that is not as those of training were.
+    """
+    lists = [row for row in rows if isinstance(row.value, tuple)]
     if not lists:
-        return rows, []
-    width = len(lists[0])
-    hot = width > 1 and len(lists) == len(rows) and all(len(each) == width and {0, 1}.issuperset(each) for each in lists)
-    if not hot or all(len(set(each)) == width for each in lists):
-        return [replace(row, value=tuple(dict.fromkeys(row.values))) if isinstance(row.value, tuple) else row for row in rows], []
+        return rows, 0, []
+    known = reading.known
+    width = len(known.labels) if known is not None and known.labels else len(lists[0].values)
+    strange = next((row for row in rows if not isinstance(row.value, tuple) or len(row.value) != width or not {0, 1}.issuperset(row.value)), None)
+    hot = width > 1 and strange is None if known is None or known.hot is None else known.hot
+    if hot and strange is not None:
+        raise InputError(f"{strange.place}: column {reading.roles['label']!r} is not {width} times 0 or 1, one for each label, as in training: mend the row")
+    if not hot:
+        return [replace(row, value=tuple(dict.fromkeys(row.values))) if isinstance(row.value, tuple) else row for row in rows], 0, []
     of = [tuple(number for number, flag in enumerate(row.values) if flag) for row in rows]
     said = f"labels: lists of 0 and 1 are taken for {width} labels, of which a row has those with 1"
-    return [replace(row, value=numbers) for row, numbers in zip(rows, of, strict=True)], [said]
+    return [replace(row, value=numbers) for row, numbers in zip(rows, of, strict=True)], width, [said]
 
 
 def _value(value: Any, column: str, place: Place, several: str | None) -> Raw | tuple[Raw, ...] | None:
@@ -155,29 +162,46 @@ def _regressed(reading: TableReading, rows: Sequence[RawText]) -> Made:
     return reading.made(examples)
 
 
-def _classified(reading: TableReading, rows: Sequence[RawText]) -> Made:
+def _classified(reading: TableReading, rows: Sequence[RawText], *, hot: int = 0) -> Made:
     config, known = reading.config, reading.known
     several = config.several_labels is not None or (known is not None and known.several) or any(isinstance(row.value, tuple) for row in rows)
     places: dict[Raw, list[Place]] = {}
     for row in rows:
         for raw in row.values:
             places.setdefault(raw, []).append(row.place)
-    names, of, order = labels_of_file(reading, places)
+    named = hot if reading.known is None else 0
+    names, of, order = labels_of_file(reading, {**{number: places.get(number, [rows[0].place]) for number in range(named)}, **places})
     if known is None and len(occurring := set(of.values())) < 2 and not several:
         raise InputError(f"{reading.name}: every row has the label {occurring.pop()!r}, and a classifier learns from two or more: give rows of another")
     examples = [
         TextExample(text=row.text, pair=row.pair, label=tuple(of[raw] for raw in row.values) if several else of[row.values[0]], place=row.place) for row in rows
     ]
     said = [f"labels: {listed(names)} ({order}{'; a row may have several' if several else ''})"] if order else []
-    return reading.made(examples, *said, labels=names, several=several)
+    lists = any(isinstance(row.value, tuple) for row in rows)
+    return reading.made(examples, *said, labels=names, several=several, decided={"values": values_of(of, names), "hot": hot > 0 if lists else None})
+
+
+def values_of(of: Mapping[Raw, str], names: Sequence[str]) -> dict[str, str]:
+    """What each value stands for where names were given to numbers; empty where values are names themselves. Numbers without rows get the names between."""
+    found = {plain_name(raw): name for raw, name in of.items()}
+    if all(value == name for value, name in found.items()):
+        return {}
+    first = next((int(value) - names.index(name) for value, name in found.items() if value.isdecimal()), None)
+    if first in (0, 1) and all(value == str(names.index(name) + first) for value, name in found.items()):
+        return {str(number): name for number, name in enumerate(names, start=first)}
+    return found
 
 
 def labels_of_file(reading: TableReading, places: Mapping[Raw, list[Place]], *, column: str | None = None) -> tuple[tuple[str, ...], dict[Raw, str], str]:
     """(names, name of each value, how their order came about): of a training file its own, of a later one those that training saw."""
     class_names, given = reading.table.class_names.get(column or reading.roles["label"], ()), split_names(reading.config.label_names)
     known = reading.known
+    if known is not None and known.values and not class_names:
+        return known.labels, known_labels(places, known.labels, file=reading.name, trained=known.trained, values=known.values), ""
     if known is None or not known.labels or class_names or given:
-        names, of, order = name_labels({raw: found[0] for raw, found in places.items()}, file=reading.name, given=given, class_names=class_names)
+        names, of, order = name_labels(
+            {raw: found[0] for raw, found in places.items()}, file=reading.name, given=given, class_names=class_names, strict=known is None
+        )
         if known is None or not known.labels:
             return names, of, order
         named: dict[Raw, list[Place]] = {}

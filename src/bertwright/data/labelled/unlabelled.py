@@ -57,24 +57,26 @@ def read_rows(path: str, config: DataConfig) -> tuple[tuple[str, ...], Iterator[
     return table.columns, rows()
 
 
-def read_to_predict(path: str, *, task: TaskName, config: DataConfig) -> RowsToPredict:
+def read_to_predict(path: str, *, task: TaskName, config: DataConfig, known: Mapping[str, Any] | None = None) -> RowsToPredict:
     """The rows of a table, of CoNLL columns or SQuAD, or the lines of a text file; labels may be there and are passed over.
 
+    known: `decisions` of the training data: its columns are looked for first.
     Raises InputError at once for missing columns, and while reading for a row without a text, unless the config says drop_bad_rows.
     """
     glue, source = glue_task(config.glue), find_source(path)
     config = replace(config if glue is None else with_glue(config, glue, source), task=task)
-    reading = begin_reading(_table(source, task, config), config, known=Known(task=task, header=config.header), labelled=False)
+    trained = Known.decided({key: value for key, value in (known or {}).items() if key != "separator"}, task=task, labels=(), several=False)
+    reading = begin_reading(_table(source, task, config, trained), config, known=trained, labelled=False)
     left_out: dict[str, int] = {}
     return RowsToPredict(name=reading.name, columns=reading.table.columns, rows=_examples(reading, left_out), left_out=left_out)
 
 
-def _table(source: Source, task: TaskName | None, config: DataConfig) -> Table:
+def _table(source: Source, task: TaskName | None, config: DataConfig, known: Known | None = None) -> Table:
     if source.format == TEXT and not (task in (None, "tag") and looks_like_conll(source)):
         text_lines = lines(text_chunks(source, Tally(), errors="refuse", cleaned=False), Tally())
         rows = ((Place(source.name, "line", number), {"text": line}) for number, line in enumerate(text_lines, start=1))
         return Table(name=source.name, kind="lines of text", columns=("text",), rows=rows)
-    return open_labelled(source, config, None if task is None else Known(task=task, header=config.header))
+    return open_labelled(source, config, known)
 
 
 def _examples(reading: TableReading, left_out: dict[str, int]) -> Iterator[tuple[RowMapping, Example]]:
