@@ -376,4 +376,5 @@ class Predictor:
 
 def cut_said(count: int, of: int, length: int) -> str:
     """What to say where texts lost their end."""
-    return f"{count:,} of {of:,} texts {'is' if count == 1 else 'are'} longer than {length} tokens and lost their end"
+    they = "is longer than {} tokens and lost its end" if count == 1 else "are longer than {} tokens and lost their end"
+    return f"{count:,} of {of:,} texts {they.format(length)}"
