@@ -95,6 +95,21 @@ def test_intervals_are_those_of_metrics_on_resamples() -> None:
         assert found[name] == pytest.approx(bounds)
 
 
+def test_intervals_of_the_best_thresholds_are_those_of_metrics_on_resamples() -> None:
+    predicted, answers, _ = sides(QUESTIONS[:40])
+    sure = np.random.default_rng(0).permutation(40) / 40
+    expected = bootstrap(
+        lambda drawn: answer_metrics([predicted[row] for row in drawn], [answers[row] for row in drawn], no_answer=sure[drawn], second=True),
+        40,
+        resamples=50,
+        seed=1,
+    )
+    found = answer_intervals(answer_scores(predicted, answers), no_answer=sure, empty=[not text for text in predicted], draws=Draws(resamples=50, seed=1))
+    assert found.keys() == expected.keys() >= {"best_exact", "best_f1", "best_exact_thresh", "best_f1_thresh"}
+    for name, bounds in expected.items():
+        assert found[name] == pytest.approx(bounds), name
+
+
 def test_v1_is_refused_where_a_question_has_no_answer() -> None:
     with pytest.raises(InputError, match="1 of 2 questions have no answer"):
         answer_metrics(["a", "b"], [["a"], []], second=False)

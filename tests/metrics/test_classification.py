@@ -71,6 +71,14 @@ def test_calibration_error_by_hand() -> None:
     assert found["calibration_error"] == pytest.approx(0.75 * (0.95 - 2 / 3) + 0.25 * 0.55)
 
 
+def test_one_who_is_too_sure_here_and_too_unsure_there_is_not_calibrated() -> None:
+    # Four rows at 0.9 that are all right, four at 0.6 of which two are: over all, 0.75 is right and 0.75 was said.
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4)
+    found = classification_metrics([0, 0, 0, 0, 0, 0, 1, 1], probabilities, names=["a", "b"])
+    assert found["calibration_error"] == pytest.approx(0.1)
+    assert sum(each.count > 0 for each in reliability([0] * 8, probabilities)) == 2
+
+
 def test_a_calibrated_model_has_little_calibration_error_and_a_sure_one_much() -> None:
     generator = np.random.default_rng(0)
     second = generator.uniform(size=20_000)

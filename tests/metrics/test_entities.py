@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as sk
 
 from bertwright.errors import InputError
-from bertwright.metrics.entities import entity_metrics, per_type, spans
-from bertwright.metrics.intervals import Draws, bootstrap, entity_intervals
+from bertwright.metrics.entities import entity_metrics, per_type, spans, word_metrics
+from bertwright.metrics.intervals import Draws, bootstrap, entity_intervals, word_intervals
 
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-two-part", "I-two-part"])
 PAIRS = st.lists(st.lists(st.tuples(TAGS, TAGS), max_size=9), min_size=1, max_size=6)
@@ -77,6 +78,21 @@ def test_intervals_are_those_of_metrics_on_resampled_sentences() -> None:
     assert found.keys() == expected.keys()
     for name, bounds in expected.items():
         assert found[name] == pytest.approx(bounds)
+
+
+WORDS = st.lists(st.lists(st.tuples(*[st.sampled_from(["NN", "VB", "JJ", "O"])] * 2), max_size=6), min_size=2, max_size=6).filter(any)
+
+
+@given(pairs=WORDS)
+@settings(max_examples=60, deadline=None)
+def test_words_are_scikit_learns_classes_and_their_intervals_those_of_resamples(pairs: list[list[tuple[str, str]]]) -> None:
+    gold, predicted = ([[pair[side] for pair in sentence] for sentence in pairs] for side in (0, 1))
+    flat = [[tag for tags in side for tag in tags] for side in (gold, predicted)]
+    found = word_metrics(gold, predicted)
+    assert found == pytest.approx({"accuracy": sk.accuracy_score(*flat), "f1_macro": sk.f1_score(*flat, average="macro", zero_division=0)})
+    expected = bootstrap(lambda drawn: word_metrics([gold[row] for row in drawn], [predicted[row] for row in drawn]), len(gold), resamples=20, seed=2)
+    for name, bounds in word_intervals(gold, predicted, draws=Draws(resamples=20, seed=2)).items():
+        assert bounds == pytest.approx(expected[name])
 
 
 @pytest.mark.parametrize("tag", ["S-PER", "B", "I-", "o", "PER", "O-PER", ""])

@@ -80,6 +80,13 @@ def test_an_interval_is_as_wide_as_the_normal_one_and_narrower_at_a_lower_level(
     assert low < inner[0] < 0.8 < inner[1] < high
 
 
+def test_an_interval_is_of_a_thousand_draws_unless_told() -> None:
+    values = np.random.default_rng(0).uniform(size=50)
+    found = mean_intervals({"x": values})
+    assert found == mean_intervals({"x": values}, draws=Draws(resamples=1000)) != mean_intervals({"x": values}, draws=Draws(resamples=200))
+    assert bootstrap(lambda drawn: {"x": float(values[drawn].mean())}, 50)["x"] == pytest.approx(found["x"])
+
+
 def test_the_same_seed_gives_the_same_interval_and_another_one_another() -> None:
     values = {"x": np.random.default_rng(0).uniform(size=50)}
     assert mean_intervals(values) == mean_intervals(values) != mean_intervals(values, draws=Draws(seed=1))

@@ -39,6 +39,11 @@ def test_a_large_offset_does_not_swallow_the_correlation() -> None:
     assert regression_metrics(labels, labels * 1e-3 + 1e9)["pearson"] == pytest.approx(1, abs=1e-6)
 
 
+def test_numbers_too_small_to_be_squared_have_a_correlation() -> None:
+    labels, predicted = [1.0, 3.0, 2.0, 4.0], np.array([1.0, 2.0, 3.0, 5.0])
+    assert regression_metrics(labels, predicted * 1e-200)["pearson"] == pytest.approx(scipy.stats.pearsonr(labels, predicted).statistic)
+
+
 def test_constant_predictions_explain_nothing() -> None:
     found = regression_metrics([1.0, 2.0, 3.0], [0.1, 0.1, 0.1])
     assert (found["pearson"], found["spearman"]) == (0, 0)

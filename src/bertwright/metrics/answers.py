@@ -98,14 +98,12 @@ def answer_metrics(
     if threshold is not None and no_answer is None:
         raise ValueError(f"a threshold of {threshold} needs no_answer, which it is laid on")
     sure = None if no_answer is None else numbers(no_answer, name="no_answer values", rows=len(predicted))
-    best: dict[str, float] = {}
+    best: Mapping[str, FloatArray] = {}
     if sure is not None and found.second:
-        empty = np.array([not text for text in predicted])
-        for name, values in (("exact", found.exact), ("f1", found.f1)):
-            best[f"best_{name}"], best[f"best_{name}_thresh"] = best_threshold(values, sure, found.answerable, empty)
+        best = weighted_thresholds(found, sure, np.array([not text for text in predicted]))(np.ones((1, len(predicted))))
     found = found if sure is None or threshold is None else without_answers(found, sure > threshold)
-    metrics = weighted_answers(found)(np.ones((1, len(predicted))))
-    return {**{name: float(value[0]) for name, value in metrics.items()}, **best}
+    metrics = {**weighted_answers(found)(np.ones((1, len(predicted)))), **best}
+    return {name: float(value[0]) for name, value in metrics.items()}
 
 
 def without_answers(scores: AnswerScores, taken_back: BoolArray) -> AnswerScores:
@@ -116,17 +114,26 @@ def without_answers(scores: AnswerScores, taken_back: BoolArray) -> AnswerScores
     )
 
 
-def best_threshold(scores: FloatArray, no_answer: FloatArray, answerable: BoolArray, empty: BoolArray) -> tuple[float, float]:
-    """The best mean score in percent that a threshold on `no_answer` gives, and the threshold; `empty`: the predictions that are "no answer" already.
+def weighted_thresholds(scores: AnswerScores, no_answer: FloatArray, empty: BoolArray) -> Weighted:
+    """best_exact, best_f1, best_exact_thresh, best_f1_thresh of `answer_metrics`, of questions that count several times or not at all.
 
-    As the official script has it, all arrays [questions]: the questions are answered one after the other, the surest first, those with equal values in the
-    order given, and a threshold may fall between these.
+    no_answer: as there; empty: the predictions that are "no answer" already: [questions] each. As the official script has it: the questions are answered one
+    after the other, the surest first, those with equal values in the order given, and a threshold may fall between these.
     """
     order = np.argsort(no_answer, kind="stable")
-    gains = np.where(answerable, scores, np.where(empty, 0.0, -1.0))[order]
-    totals = np.cumsum([(~answerable).sum(), *gains])
-    place = int(totals.argmax())
-    return PERCENT * float(totals[place]) / len(scores), float(no_answer[order[place - 1]]) if place else 0.0
+    gains = {name: np.where(scores.answerable, values, np.where(empty, 0.0, -1.0))[order] for name, values in (("exact", scores.exact), ("f1", scores.f1))}
+    thresholds = np.r_[0.0, no_answer[order]]
+
+    def weighted(weights: FloatArray) -> Mapping[str, FloatArray]:
+        found, ordered = {}, weights[:, order]
+        none = (weights @ ~scores.answerable)[:, None]
+        for name, gain in gains.items():
+            totals = np.hstack([none, none + np.cumsum(ordered * gain, axis=1)])
+            found[f"best_{name}"] = PERCENT * totals.max(axis=1) / weights.sum(axis=1)
+            found[f"best_{name}_thresh"] = thresholds[totals.argmax(axis=1)]
+        return found
+
+    return weighted
 
 
 def weighted_answers(scores: AnswerScores) -> Weighted:

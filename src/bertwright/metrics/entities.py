@@ -1,7 +1,8 @@
-"""How well spans of words are found and named: entity-level precision, recall and F1 of BIO tags (IOB2)."""
+"""How well spans of words are found and named: entity-level precision, recall and F1 of BIO tags (IOB2); and how well words are, one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from bertwright.metrics.weighted import Weighted, divided, scores
 
 Tags = Sequence[str]
 Span = tuple[str, int, int]
+Found = TypeVar("Found", bound=Hashable)
+WORD_METRICS = ("accuracy", "f1_macro")
 
 
 def spans(tags: Tags) -> list[Span]:
@@ -56,19 +59,28 @@ def count_entities(gold: Sequence[Tags], predicted: Sequence[Tags]) -> EntityCou
 
     Raises InputError where there are no sentences or a tag is not BIO, ValueError where the two sides differ in length.
     """
+    return _count(gold, predicted, lambda tags: set(spans(tags)), lambda span: span[0])
+
+
+def count_words(gold: Sequence[Tags], predicted: Sequence[Tags]) -> EntityCounts:
+    """Counts of each sentence whose tags name words, such as parts of speech: every word is an entity, and its tag the type. Raises as `count_entities`."""
+    return _count(gold, predicted, lambda tags: set(enumerate(tags)), lambda word: word[1])
+
+
+def _count(gold: Sequence[Tags], predicted: Sequence[Tags], found_in: Callable[[Tags], set[Found]], type_of: Callable[[Found], str]) -> EntityCounts:
     if not gold:
         raise InputError("there are no labelled rows to measure: give data with labels")
     wrong = [place for place, (one, other) in enumerate(zip(gold, predicted, strict=True)) if len(one) != len(other)]
     if wrong:
         raise ValueError(f"sentence {wrong[0]} has {len(gold[wrong[0]])} tags and {len(predicted[wrong[0]])} predicted ones, and so {len(wrong)} in all")
-    pairs = [(set(spans(one)), set(spans(other))) for one, other in zip(gold, predicted, strict=True)]
-    types = tuple(sorted({type_ for pair in pairs for side in pair for type_, _, _ in side}))
+    pairs = [(found_in(one), found_in(other)) for one, other in zip(gold, predicted, strict=True)]
+    types = tuple(sorted({type_of(each) for pair in pairs for side in pair for each in side}))
     number = {type_: place for place, type_ in enumerate(types)}
     counts = np.zeros((3, len(pairs), len(types)))
     for row, (there, said) in enumerate(pairs):
         for which, side in enumerate((there & said, there, said)):
-            for type_, _, _ in side:
-                counts[which, row, number[type_]] += 1
+            for each in side:
+                counts[which, row, number[type_of(each)]] += 1
     right = [sum(map(str.__eq__, one, other)) for one, other in zip(gold, predicted, strict=True)]
     words = [len(one) for one in gold]
     return EntityCounts(
@@ -83,6 +95,13 @@ def entity_metrics(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str,
     """
     counts = count_entities(gold, predicted)
     return {name: float(value[0]) for name, value in weighted_entities(counts)(np.ones((1, len(counts.words)))).items()}
+
+
+def word_metrics(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, float]:
+    """accuracy, the share of right tags, and f1_macro, the mean F1 over the tags on either side: of tags that name words. Raises as `count_entities`."""
+    counts = count_words(gold, predicted)
+    found = weighted_entities(counts)(np.ones((1, len(counts.words))))
+    return {name: float(found[name][0]) for name in WORD_METRICS}
 
 
 def per_type(gold: Sequence[Tags], predicted: Sequence[Tags]) -> list[ClassScores]:

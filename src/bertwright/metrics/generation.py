@@ -8,7 +8,7 @@ import numpy as np
 
 from bertwright.errors import InputError
 from bertwright.metrics.arrays import FloatArray
-from bertwright.metrics.weighted import Weighted
+from bertwright.metrics.weighted import Weighted, divided
 
 ROUGES = ("rouge1", "rouge2", "rougeL")
 NGRAMS = 4  # of BLEU (Papineni et al. 2002, section 2.3)
@@ -60,21 +60,45 @@ def generation_metrics(written: Sequence[str], targets: Sequence[str]) -> dict[s
 
 
 def weighted_generation(written: Sequence[str], targets: Sequence[str]) -> Weighted:
-    """`generation_metrics` but for chrf, whose counts sacrebleu keeps to itself, of texts that count several times or not at all."""
+    """`generation_metrics` of texts that count several times or not at all."""
     rouge = np.stack(list(rouge_scores(written, targets).values()), axis=1)
-    bleu, _ = _sacrebleu(targets)
+    bleu, chrf = _sacrebleu(targets)
     # The counts of single texts, to be added up; effective_order changes none, and keeps sacrebleu from remarking on scores that nobody reads.
     bleu.effective_order = True
     parts = [bleu.sentence_score(text, [target]) for text, target in zip(written, targets, strict=True)]
     counts = np.array([[*part.counts, *part.totals, part.sys_len, part.ref_len] for part in parts], dtype=np.float64)
+    shared = np.array([_shared_characters(text, target, chrf.char_order) for text, target in zip(written, targets, strict=True)], dtype=np.float64)
 
     def weighted(weights: FloatArray) -> Mapping[str, FloatArray]:
         means = weights @ rouge / weights.sum(axis=1)[:, None]
         sums = (weights @ counts).astype(int).tolist()
         scores = [bleu.compute_bleu(row[:NGRAMS], row[NGRAMS:-2], row[-2], row[-1], smooth_method="exp").score for row in sums]
-        return {**dict(zip(ROUGES, means.T, strict=True)), "bleu": np.array(scores)}
+        characters = (weights @ shared.reshape(len(shared), -1)).reshape(len(weights), 3, chrf.char_order)
+        return {**dict(zip(ROUGES, means.T, strict=True)), "bleu": np.array(scores), "chrf": _chrf(characters, beta=chrf.beta)}
 
     return weighted
+
+
+def _shared_characters(text: str, target: str, longest: int) -> list[list[int]]:
+    """The character n-grams of a text, of its target, and those they share, for each length [3, longest]; a text's count where its target has some."""
+    from sacrebleu.metrics.helpers import extract_all_char_ngrams
+
+    said, there = (extract_all_char_ngrams(each, longest) for each in (text, target))
+    pairs = list(zip(said, there, strict=True))
+    return [
+        [one.total() if other else 0 for one, other in pairs],
+        [other.total() for _, other in pairs],
+        [(one & other).total() for one, other in pairs],
+    ]
+
+
+def _chrf(counts: FloatArray, *, beta: float) -> FloatArray:
+    """chrF of summed counts [draws, 3, lengths], as sacrebleu: the F of mean precision and recall over the lengths that both sides have (Popović 2015)."""
+    said, there, shared = counts.swapaxes(0, 1)
+    both = (said > 0) & (there > 0)
+    lengths = both.sum(axis=1)
+    precision, recall = (divided(np.where(both, divided(shared, side), 0).sum(axis=1), lengths) for side in (said, there))
+    return 100 * divided((1 + beta**2) * precision * recall, beta**2 * precision + recall)
 
 
 def _sacrebleu(targets: Sequence[str]) -> tuple[Any, Any]:

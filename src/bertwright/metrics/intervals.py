@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bertwright.metrics import weighted
-from bertwright.metrics.answers import AnswerScores, weighted_answers
+from bertwright.metrics.answers import AnswerScores, weighted_answers, weighted_thresholds
 from bertwright.metrics.arrays import FloatArray, IntArray, classes, numbers, probabilities_of
 from bertwright.metrics.classification import THRESHOLD, several
-from bertwright.metrics.entities import Tags, count_entities, weighted_entities
+from bertwright.metrics.entities import WORD_METRICS, Tags, count_entities, count_words, weighted_entities
 from bertwright.metrics.generation import weighted_generation
 from bertwright.metrics.weighted import Weighted
 
@@ -119,17 +119,29 @@ def entity_intervals(gold: Sequence[Tags], predicted: Sequence[Tags], *, draws: 
     return weighted_intervals([weighted_entities(counts)], len(counts.words), draws=draws)
 
 
-def answer_intervals(scores: AnswerScores, *, draws: Draws = DEFAULT) -> Intervals:
-    """The intervals of `answer_metrics` but for the best thresholds, from `answer_scores`."""
-    return weighted_intervals([weighted_answers(scores)], len(scores.exact), draws=draws)
+def word_intervals(gold: Sequence[Tags], predicted: Sequence[Tags], *, draws: Draws = DEFAULT) -> Intervals:
+    """The intervals of `word_metrics`, from the same arguments; whole sentences are drawn."""
+    counts = count_words(gold, predicted)
+    found = weighted_intervals([weighted_entities(counts)], len(counts.words), draws=draws)
+    return {name: found[name] for name in WORD_METRICS}
+
+
+def answer_intervals(scores: AnswerScores, *, no_answer: ArrayLike | None = None, empty: ArrayLike | None = None, draws: Draws = DEFAULT) -> Intervals:
+    """The intervals of `answer_metrics`, from `answer_scores`; with no_answer, as there, and which predictions are empty, those of the best thresholds too."""
+    metrics, questions = [weighted_answers(scores)], len(scores.exact)
+    if no_answer is not None and scores.second:
+        if empty is None:
+            raise ValueError("no_answer is given: say too which predictions are empty")
+        metrics.append(weighted_thresholds(scores, numbers(no_answer, name="no_answer values", rows=questions), np.asarray(empty, dtype=bool)))
+    return weighted_intervals(metrics, questions, draws=draws)
 
 
 def generation_intervals(written: Sequence[str], targets: Sequence[str], *, draws: Draws = DEFAULT) -> Intervals:
-    """The intervals of `generation_metrics` but for chrf, from the same arguments."""
+    """The intervals of `generation_metrics`, from the same arguments."""
     return weighted_intervals([weighted_generation(written, targets)], len(written), draws=draws)
 
 
 def mean_intervals(values: Mapping[str, ArrayLike], *, draws: Draws = DEFAULT) -> Intervals:
-    """The intervals of the means of numbers that every row has, by name: reciprocal ranks, ROUGE, losses. values: [rows] each."""
+    """The intervals of the means of numbers that every row has, by name: reciprocal ranks, right choices, losses. values: [rows] each."""
     columns = {name: numbers(each, name=name) for name, each in values.items()}
     return weighted_intervals([weighted.means(columns)], len(next(iter(columns.values()))), draws=draws)

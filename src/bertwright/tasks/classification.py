@@ -14,14 +14,12 @@ from bertwright.architecture import CLASSIFY, HeadKind
 from bertwright.checkpoints.huggingface import label_keys
 from bertwright.data.labelled.examples import TaskName, TextExample
 from bertwright.data.samples import IntArray
-from bertwright.metrics.classification import classification_metrics, several_labels_metrics
+from bertwright.metrics.classification import THRESHOLD, classification_metrics, several_labels_metrics
 from bertwright.objectives import Losses, Term
 from bertwright.tasks.predictions import Classified
 from bertwright.tasks.task import Item, Items, Reading, TaskBatch, call, pad_rows
 from bertwright.tasks.texts import text_items
 from bertwright.text.tokenizer import Tokenizer
-
-THRESHOLD = 0.5  # probability from which a label is given, where there may be several
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Tagging: a label for each word, and the entities that the labels make."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from bertwright.checkpoints.huggingface import label_keys
 from bertwright.data.labelled.examples import TagExample, TaskName
 from bertwright.data.samples import IntArray
 from bertwright.errors import InputError
-from bertwright.metrics.entities import entity_metrics
+from bertwright.metrics.entities import entity_metrics, word_metrics
 from bertwright.objectives import Losses, Term
 from bertwright.tasks.alignment import Alignment, align
 from bertwright.tasks.bio import OUTSIDE, complete, entities, kind_of
@@ -165,7 +164,7 @@ class Tagging:
     def metrics(self, examples: Sequence[TagExample], predictions: Sequence[Tagged]) -> dict[str, float]:
         """precision, recall and f1 of entities, and the accuracy of tags; where no label has a prefix, f1_macro and accuracy of words."""
         gold, said = [example.tags or (OUTSIDE,) * len(example.words) for example in examples], [found.tags for found in predictions]
-        return entity_metrics(gold, said) if self._of_entities else _word_metrics(gold, said)
+        return entity_metrics(gold, said) if self._of_entities else word_metrics(gold, said)
 
 
 def balanced_tag_weights(labels: tuple[str, ...], examples: Sequence[TagExample]) -> tuple[float, ...]:
@@ -175,16 +174,6 @@ def balanced_tag_weights(labels: tuple[str, ...], examples: Sequence[TagExample]
         for tag in example.tags or ():
             counts[tag] += 1
     return tuple(sum(counts.values()) / (len(labels) * max(count, 1)) for count in counts.values())
-
-
-def _word_metrics(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> dict[str, float]:
-    pairs = Counter(pair for there, found in zip(gold, said, strict=True) for pair in zip(there, found, strict=True))
-    there, given = Counter[str](), Counter[str]()
-    for (one, other), count in pairs.items():
-        there[one] += count
-        given[other] += count
-    scores = [2 * pairs[tag, tag] / (there[tag] + given[tag]) for tag in there | given]
-    return {"accuracy": sum(pairs[tag, tag] for tag in there) / pairs.total(), "f1_macro": sum(scores) / len(scores)}
 
 
 def _check(examples: Sequence[TagExample]) -> None:
