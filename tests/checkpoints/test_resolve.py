@@ -57,7 +57,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
 def test_a_hub_name_is_fetched_without_the_weights_in_two_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetch(name: str, *, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
+    def fetch(name: str, *, allow_patterns: list[str], ignore_patterns: list[str] | None = None) -> str:
         asked.append(allow_patterns)
         return str(tmp_path)
 
@@ -68,6 +68,9 @@ def test_a_hub_name_is_fetched_without_the_weights_in_two_forms(tmp_path: Path, 
     asked.clear()
     assert resolve_checkpoint("bert-base-uncased") == tmp_path
     assert len(asked) == 1
+    (tmp_path / "modules.json").write_text("[]")
+    resolve_checkpoint("sentence-transformers/some")
+    assert asked[-1] == ["?_Pooling/config.json"]
 
 
 def test_a_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from bertwright.errors import CheckpointError
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_POOLING = "?_Pooling/config.json"  # of sentence-transformers
 
 
 class Resolved(NamedTuple):
@@ -64,6 +65,8 @@ def _of_hub(name: str) -> Resolved:
         if not any(folder.glob("*.safetensors")):
             # Asked for only now, because most repositories hold the same weights in both forms.
             folder = Path(snapshot_download(name, allow_patterns=[*_WANTED, "pytorch_model*.bin"], ignore_patterns=["*/*"]))
+        if (folder / "modules.json").is_file():
+            folder = Path(snapshot_download(name, allow_patterns=[_POOLING]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"there is no folder {name}, and the Hugging Face hub does not give it ({reason}): check the name or the network") from None
