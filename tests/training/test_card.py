@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
-from bertwright.training.card import finetuned_card, hub_name
+from bertwright.training.card import finetuned_card, hub_name, start_name
 
 RESULTS: dict[str, Any] = {
     "task": "classify",
@@ -29,7 +29,12 @@ CONFIG: dict[str, Any] = {
 DATA: dict[str, Any] = {
     "rows": {"train": 100, "validation": 20},
     "label_counts": {"train": {"sad | low": 60, "glad": 40}},
-    "warnings": ["3 texts stand\nin two parts"],
+    "warnings": ['3 texts stand with different labels, such as "my secret diary" at /home/anna/private/train.csv, line 5: look which is right'],
+    "two_labels": 3,
+    "conflicts": [{"text": "my secret diary", "labels": ["glad", "sad"], "places": ["/home/anna/private/train.csv, line 5"]}],
+    "duplicates": {"train": 2, "validation": 0},
+    "overlaps": {"validation": 4},
+    "left_out": {"train": {"have no text": 1, "have no label": 1}, "validation": {}},
 }
 
 
@@ -57,6 +62,25 @@ def test_the_hub_reads_its_header() -> None:
     found = {(one.dataset_split, one.metric_name): (one.metric_type, one.metric_value) for one in header.eval_results or []}
     assert found == {("validation", "accuracy"): ("accuracy", 0.9), ("validation", "f1_macro"): ("f1", 0.85), ("test", "accuracy"): ("accuracy", 0.8)}
     assert {one.dataset_name for one in header.eval_results or []} == {"tweets.csv"}
+    assert (header.eval_results or [])[0].metric_name == "f1_macro", "what the checkpoint was chosen by is what the hub shows first"
+    assert card().index("| f1_macro | 0.8500") < card().index("| accuracy | 0.9000")
+
+
+@pytest.mark.parametrize("path", ["/home/anna/private/tweets.csv", "C:\\Users\\anna\\private\\tweets.csv", "../private/tweets.csv", "private/tweets.csv/"])
+def test_a_card_that_is_published_says_no_path_and_quotes_no_row(path: str) -> None:
+    text = card(config={**CONFIG, "train": path})
+    assert "fine-tuned on tweets.csv" in text
+    assert {one.dataset_name for one in read(text).eval_results or []} == {"tweets.csv"}
+    for secret in ("anna", "private", "diary", "line 5"):
+        assert secret not in text
+
+
+def test_several_labels_are_told_as_such() -> None:
+    text = card(several=True)
+    assert "gives a text any of 2 labels, several of them or none: sad | low, glad." in text
+    assert '.classify("some text").labels)' in text
+    assert "one of 2 labels" not in text
+    assert "one of 2 labels" in card()
 
 
 def test_what_is_not_known_is_not_claimed() -> None:
@@ -84,7 +108,8 @@ def test_data_settings_and_limits_are_told() -> None:
     text = card()
     assert "Rows: 100 train, 20 validation." in text
     assert "| sad \\| low | 60 |" in text
-    assert "- 3 texts stand in two parts" in text
+    assert "- 3 texts stand with different labels.\n- 2 training rows repeat an earlier one word for word.\n- 4 validation rows stand" in text
+    assert "- 2 train rows were left out" in text
     assert "| learning_rate | 5e-05 |" in text
     assert "| seed | 0 |" in text
     assert "ema_decay" not in text
@@ -93,10 +118,13 @@ def test_data_settings_and_limits_are_told() -> None:
 
 
 def test_a_training_that_goes_on_has_a_card_too() -> None:
-    going = {"task": "classify", "metric": "accuracy", "splits": {"validation": {"metrics": {"accuracy": 0.5}}}}
+    going = {"task": "classify", "metric": "accuracy", "step": 1200, "splits": {"validation": {"metrics": {"accuracy": 0.5}}}}
     text = card(results=going, data={})
-    assert "**validation**, at the last evaluation of a training that goes on" in text
+    assert "**Saved in the middle of its training**, after step 1,200" in text
+    assert "**validation**, at the last evaluation before it was saved" in text
+    assert "The checkpoint was chosen" not in text
     assert "which flatters it" in text
+    assert "Saved in the middle" not in card()
     assert read(card(results={**going, "splits": {"validation": {"metrics": {}}}})).eval_results is None
 
 
@@ -118,3 +146,9 @@ def test_only_the_hubs_cache_tells_a_name() -> None:
     assert hub_name(Path("/home/a/.cache/huggingface/hub/models--google--bert_x/snapshots/0a1b")) == "google/bert_x"
     assert hub_name(Path("/home/a/models/bert")) is None
     assert hub_name(Path("runs/models--a/checkpoints/step-1")) is None
+
+
+def test_a_start_is_called_by_a_name_and_no_path() -> None:
+    assert start_name(Path("/home/a/.cache/huggingface/hub/models--google--bert_x/snapshots/0a1b")) == "google/bert_x"
+    assert start_name(Path("/home/anna/runs/py/checkpoints/step-000500")) == "py"
+    assert start_name(Path("/home/anna/models/bert")) == "bert"

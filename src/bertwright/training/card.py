@@ -141,6 +141,14 @@ _TASKS: Mapping[str, _Served] = {
         limit="It writes what is likely, not what is true.",
     ),
 }
+# Of texts that may have several labels, or none.
+_SEVERAL = _Served(
+    pipeline="text-classification",
+    does="gives a text any of {count} labels, several of them or none: {labels}",
+    ours='.classify("some text").labels',
+    theirs='pipeline("text-classification", model=".", top_k=None)("some text")',
+    limit="It decides on each label by itself, at a probability of a half; these probabilities are no better calibrated than the table says.",
+)
 # The hub's names of metrics that it knows; any other goes there under ours.
 _HUB_METRICS = {
     "mcc": "matthews_correlation",
@@ -170,6 +178,11 @@ def hub_name(folder: Path) -> str | None:
     return cached.removeprefix("models--").replace("--", "/")
 
 
+def start_name(folder: Path) -> str:
+    """What a card calls the checkpoint that a training began with: its name on the hub, of a run's checkpoint the run's, else the folder's; no path."""
+    return hub_name(folder) or (folder.parent.parent if folder.parent.name == "checkpoints" else folder).name
+
+
 def finetuned_card(
     *,
     results: Mapping[str, Any],
@@ -178,16 +191,19 @@ def finetuned_card(
     labels: Sequence[str],
     family: str,
     name: str,
+    several: bool = False,
     base_model: str | None = None,
     language: str | None = None,
 ) -> str:
     """README.md of a fine-tuned checkpoint, its header as the Hugging Face hub reads it.
 
-    results: as in results.json; of a training that still goes on, `task`, `metric` and the metrics of its last evaluation. config: every key, with
-    `checkpoint` and `train` as they were named. data: as in data.json. labels: names in the order of their ids. family, name: Hugging Face's model type and
-    class. base_model: the start's name on the hub, where it has one. language: an ISO 639 code, where it is known.
+    results: as in results.json; of a training that still goes on, `task`, `metric`, `step` and the metrics of its last evaluation. config: every key, with
+    `checkpoint` (see `start_name`) and `train`, of which the card says the file's name. data: as in data.json; the card quotes no row of it. labels: names in
+    the order of their ids. several: a text may have several of them. family, name: Hugging Face's model type and class. base_model: the start's name on the
+    hub, where it has one. language: an ISO 639 code, where it is known.
     """
-    task = _TASKS[results["task"]]
+    task = _SEVERAL if several else _TASKS[results["task"]]
+    config = {**config, "train": _file_name(config["train"])}
     kinds = list(dict.fromkeys(label.removeprefix("B-").removeprefix("I-") for label in labels if label != "O")) if results["task"] == "tag" else list(labels)
     shown = ", ".join(kinds[:_CELLS]) + (f" and {len(kinds) - _CELLS} more" if len(kinds) > _CELLS else "")
     header = _header(results, config, task, family=family, base_model=base_model, language=language)
@@ -197,6 +213,7 @@ def finetuned_card(
         f"# {origin}, fine-tuned on {config['train']}",
         f"A model of the {family} family that {task.does.format(count=len(kinds), labels=_one_line(shown))}. "
         f"It began with the weights of `{origin}` and was fine-tuned by bertwright.",
+        "" if _is_finished(results) else f"**Saved in the middle of its training**, after step {results['step']:,}: it may still get better, or worse.",
         "## Results",
         _results_table(results),
         "## Use",
@@ -228,7 +245,7 @@ def _header(results: Mapping[str, Any], config: Mapping[str, Any], task: _Served
             metric_value=round(float(value), 6),
         )
         for split, found in results["splits"].items()
-        for metric, value in found["metrics"].items()
+        for metric, value in _judged_first(found["metrics"], results["metric"]).items()
         if math.isfinite(value)
     ]
     card = ModelCardData(
@@ -249,19 +266,33 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-") or "data"
 
 
+def _file_name(path: object) -> str:
+    """The last part of a path of any system."""
+    return re.split(r"[/\\]", str(path).rstrip("/\\"))[-1]
+
+
+def _is_finished(results: Mapping[str, Any]) -> bool:
+    return "training" in results
+
+
+def _judged_first(metrics: Mapping[str, float], judged: str) -> dict[str, float]:
+    return {name: metrics[name] for name in sorted(metrics, key=lambda name: name != judged)}
+
+
 def _results_table(results: Mapping[str, Any]) -> str:
     lines = []
     for split, found in results["splits"].items():
-        rows = f", {found['rows']:,} rows" if "rows" in found else ", at the last evaluation of a training that goes on"
+        rows = f", {found['rows']:,} rows" if "rows" in found else ", at the last evaluation before it was saved"
         lines += [f"**{split}**{rows}", "", "| metric | value | 95% interval | without reading |", "|---|---|---|---|"]
-        for metric, value in found["metrics"].items():
+        for metric, value in _judged_first(found["metrics"], results["metric"]).items():
             low, high = found.get("intervals", {}).get(metric, (None, None))
             between = "" if low is None else f"{low:.4f} to {high:.4f}"
             blind = found.get("baseline", {}).get(metric)
             lines.append(f"| {metric} | {value:.4f} | {between} | {'' if blind is None else f'{blind:.4f}'} |")
         lines.append("")
-    lines.append(f"The checkpoint was chosen by `{results['metric']}` on the validation rows. Intervals are of the percentile bootstrap over rows;")
-    lines.append("“without reading” is what the commonest answer reaches.")
+    if _is_finished(results):
+        lines.append(f"The checkpoint was chosen by `{results['metric']}` on the validation rows. Intervals are of the percentile bootstrap over rows;")
+        lines.append("“without reading” is what the commonest answer of the training rows reaches.")
     return "\n".join(lines)
 
 
@@ -292,8 +323,23 @@ def _data_lines(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     counts = data.get("label_counts")
     if isinstance(counts, Mapping) and isinstance(of_train := counts.get("train", counts), Mapping) and 0 < len(of_train) <= _CELLS:
         lines += ["", "| label | training rows |", "|---|---|", *(f"| {_cell(label)} | {count:,} |" for label, count in of_train.items()), ""]
-    warnings = data.get("warnings") or ()
-    return "\n".join([*lines, *(f"- {_one_line(warning)}" for warning in warnings)])
+    return "\n".join([*lines, *(f"- {each}" for each in _flaws(data))])
+
+
+def _flaws(data: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the rows, in numbers: the warnings of data.json quote rows, and say where they stand."""
+    found = []
+    if count := data.get("two_labels"):
+        found.append(f"{count:,} texts stand with different labels.")
+    if count := data.get("duplicates", {}).get("train"):
+        found.append(f"{count:,} training rows repeat an earlier one word for word.")
+    for split in ("validation", "test"):
+        if count := data.get("overlaps", {}).get(split):
+            found.append(f"{count:,} {split} rows stand in the training rows too, so the results above look better than they are.")
+    for split, reasons in data.get("left_out", {}).items():
+        if count := sum(reasons.values()):
+            found.append(f"{count:,} {split} rows were left out: nothing could be learnt from them.")
+    return found
 
 
 def _settings_table(config: Mapping[str, Any], training: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from bertwright.checkpoints.huggingface import load_model, read_config
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.labelled.examples import LabelledData
 from bertwright.evaluation.labelled import Measured, measure
-from bertwright.training.card import finetuned_card
+from bertwright.training.card import finetuned_card, hub_name, start_name
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneResult
@@ -57,12 +57,14 @@ def card_of(plan: FinetunePlan, *, name: str, state: TrainState, results: Mappin
     """The model card of a checkpoint: with the last evaluation of the training, or with the results at its end. name: Hugging Face's class."""
     metrics = {key.removeprefix("eval_"): value for key, value in state.metrics.items()}
     return finetuned_card(
-        results=results or {"task": plan.task.name, "metric": plan.task.metric, "splits": {"validation": {"metrics": metrics}}},
-        config={"checkpoint": plan.begun.folder.name, "train": Path(plan.splits.train.name).name, **plan.config.as_dict()},
+        results=results or {"task": plan.task.name, "metric": plan.task.metric, "step": state.progress.step, "splits": {"validation": {"metrics": metrics}}},
+        config={"checkpoint": start_name(plan.begun.folder), "train": plan.splits.train.name, **plan.config.as_dict()},
         data=plan.report.to_json(),
         labels=list(plan.splits.train.labels),
         family=str(plan.kept.get("model_type", plan.family.name)),
         name=name,
+        several=plan.splits.train.several,
+        base_model=hub_name(plan.begun.folder),
     )
 
 
