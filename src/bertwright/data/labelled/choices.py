@@ -2,31 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from string import ascii_uppercase
 from typing import Any
 
+from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.columns import Roles, find, plain
 from bertwright.data.labelled.examples import ChoiceExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import number_of
 from bertwright.data.labelled.texts import text_of
+from bertwright.data.labelled.usual_columns import CHOICE_LISTS, CHOICE_QUESTIONS, CHOICE_TEXTS, NUMBERED_CHOICES, RIGHT_CHOICES
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
 
-LISTS = ("choices", "endings", "options", "candidates")
-NUMBERED = ("ending{}", "choice{}", "option{}", "choice_{}", "option_{}", "answer{}", "sol{}", "solution{}", "alternative{}")
-CONTEXTS = ("context", "article", "passage", "ctx", "sent1", "startphrase", "premise", "goal", "text", "prompt", "sentence", "story", "input")
-QUESTIONS = ("question", "sent2", "query")
-RIGHT = ("label", "labels", "answer", "answerkey", "answer_key", "correct", "gold", "target")
-LETTERS = "ABCDEFGH"
+LETTERS = ascii_uppercase
 
 
 def choice_columns(columns: Sequence[str]) -> tuple[str, ...]:
     """The columns that hold the choices: one with lists, or one for each."""
-    if (column := find(columns, LISTS)) is not None:
+    if (column := find(columns, CHOICE_LISTS)) is not None:
         return (column,)
     by_plain = {plain(column): column for column in columns}
-    for pattern in NUMBERED:
+    for pattern in NUMBERED_CHOICES:
         for names in (range(10), range(1, 10), "abcdefgh"):
             found = []
             for name in names:
@@ -35,6 +34,9 @@ def choice_columns(columns: Sequence[str]) -> tuple[str, ...]:
                 found.append(column)
             if len(found) > 1:
                 return tuple(found)
+    lettered = list(takewhile(lambda letter: letter in columns, LETTERS))  # MMLU: question, A, B, C, D, answer
+    if len(lettered) > 1 and find(columns, CHOICE_QUESTIONS) is not None and find(columns, RIGHT_CHOICES) is not None:
+        return tuple(lettered)
     return ()
 
 
@@ -44,7 +46,7 @@ def choice_roles(columns: Sequence[str], named: Roles) -> dict[str, str]:
     if choices := choice_columns([column for column in columns if column not in roles.values()]):
         roles["choices"] = ", ".join(choices)
     free = [column for column in columns if column not in roles.values() and column not in choices]
-    for role, names in (("label", RIGHT), ("text", CONTEXTS), ("pair", QUESTIONS)):
+    for role, names in (("label", RIGHT_CHOICES), ("text", CHOICE_TEXTS), ("pair", CHOICE_QUESTIONS)):
         if role not in roles and (column := find(free, names)) is not None:
             roles[role] = column
             free.remove(column)
@@ -113,7 +115,7 @@ def _right(row: Offered, from_one: bool) -> int:
 
 def _choices(row: Mapping[str, Any], columns: Sequence[str], place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The choices of a row and their names."""
-    value: Any = row.get(columns[0])
+    value: Any = parsed(row.get(columns[0]), place)
     names: Any = None
     if len(columns) > 1:
         value = [row.get(column) for column in columns if row.get(column) not in (None, "")]

@@ -3,29 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from bertwright.data.labelled.config import DataConfig
+from bertwright.data.labelled.usual_columns import EVERY, IDS, LABELS, LIKE_VALUES, PAIRS, SCORES, TEXTS
 from bertwright.errors import InputError
-
-TEXTS = (
-    *("text", "sentence", "content", "review", "review_text", "review_body", "tweet", "tweet_text", "comment", "comment_text", "body", "message"),
-    *("text_a", "sentence1", "question1", "premise", "utterance", "post", "headline", "title", "description", "document", "query", "question", "phrase"),
-    *("文本", "内容", "句子", "评论"),
-)
-PAIRS = (
-    *(("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("sentence_a", "sentence_b"), ("sent1", "sent2"), ("text1", "text2"), ("text_1", "text_2")),
-    *(("question1", "question2"), ("question_1", "question_2"), ("premise", "hypothesis"), ("text_a", "text_b"), ("#1_string", "#2_string")),
-    *(("text", "text_pair"), ("text", "pair"), ("question", "sentence"), ("query", "passage"), ("query", "document"), ("句子1", "句子2")),
-)
-LABELS = (
-    *("label", "labels", "class", "category", "sentiment", "emotion", "gold_label", "intent", "topic", "is_duplicate", "quality", "polarity", "target"),
-    *("coarse_label", "y", "标签", "类别"),
-)
-SCORES = ("score", "similarity", "similarity_score", "relatedness_score", "rating", "stars", "value")
-IDS = ("id", "idx", "index", "guid", "uid", "qid", "pairid", "pair_id", "row_id", "example_id")
-OTHERS = (
-    *("tokens", "words", "ner_tags", "tags", "context", "answers", "answer", "choices", "endings", "anchor", "positive", "negative", "source", "summary"),
-    *("prompt", "completion", "ending0", "choice1", "choice0", "option_a", "sol1"),
-)
-_USUAL = frozenset((*TEXTS, *(name for pair in PAIRS for name in pair), *LABELS, *SCORES, *IDS, *OTHERS))
 
 Roles = Mapping[str, str]
 
@@ -35,9 +14,15 @@ def plain(name: str) -> str:
     return name.strip().strip('"').lower().replace(" ", "_").replace("-", "_")
 
 
-def is_usual(name: str) -> bool:
-    """Whether columns are often called so."""
-    return plain(name) in _USUAL
+def is_usual(name: str, *, plainly: bool = False) -> bool:
+    """Whether columns are often called so; `plainly`: and what stands in them is not."""
+    return plain(name) in EVERY and not (plainly and plain(name) in LIKE_VALUES)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a column tells rows, users, products apart by its name: user_id, reviewerID, asin."""
+    bare = name.strip()
+    return plain(name) in (*IDS, "asin") or bare.endswith(("_id", "-id", " id", "ID", "Id"))
 
 
 def find(columns: Sequence[str], names: Sequence[str]) -> str | None:

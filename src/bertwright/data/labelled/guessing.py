@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.choices import choice_columns, choice_roles
-from bertwright.data.labelled.columns import IDS, Roles, find, text_roles
+from bertwright.data.labelled.columns import Roles, find, is_identifier, text_roles
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.labelled.labels import number_of
-from bertwright.data.labelled.text_sets import WRITTEN, embed_roles, write_roles
+from bertwright.data.labelled.text_sets import embed_roles, write_roles
+from bertwright.data.labelled.usual_columns import ANSWERS, CONTEXTS, EMBED_PAIRS, QUESTIONS, TAGS, WORDS, WRITTEN
+from bertwright.data.places import Place
 from bertwright.errors import InputError
 
-WORDS = ("tokens", "words", "token", "word")
-TAGS = ("ner_tags", "tags", "ner", "ner_labels", "labels", "label", "tag", "entities", "bio", "pos_tags", "chunk_tags")
-CONTEXTS = ("context", "passage", "paragraph", "document", "text")
-ANSWERS = ("answers", "answer", "answer_text")
 TEXT_LENGTH = 0.4  # of the longest column's mean length: a column of texts is not far shorter
 NEEDED: Mapping[TaskName, Mapping[str, str]] = {
     "classify": {"text": "the text", "label": "the label"},
@@ -36,8 +35,9 @@ def guess_task(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], name
         return "answer", f"there are columns {question}, {context} and {answers}"
     if choices := choice_columns(columns):
         return "choice", f"there are choices in {', '.join(choices)}"
-    if (anchor := find(columns, ("anchor",))) and (positive := find(columns, ("positive", "pos"))):
-        return "embed", f"there are columns {anchor} and {positive}"
+    embedded = next((pair for pair in EMBED_PAIRS if all(find(columns, (name,)) for name in pair)), None)
+    if embedded is not None and "label" not in named:
+        return "embed", f"there are columns {embedded[0]} and {embedded[1]}"
     label = find(columns, ("label", "labels", "class", "category"))
     pair = next(((first, second) for first, second in WRITTEN if find(columns, (first,)) and find(columns, (second,))), None)
     if pair is not None and label is None and not named:
@@ -47,6 +47,7 @@ def guess_task(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], name
 
 def _one_each(sample: Sequence[Mapping[str, Any]], words: str, tags: str) -> bool:
     def count(value: Any) -> int | None:
+        value = parsed(value, Place(words, "row", 0))
         return len(value.split()) if isinstance(value, str) else len(value) if isinstance(value, list) else None
 
     pairs = [(count(row.get(words)), count(row.get(tags))) for row in sample[:50]]
@@ -69,7 +70,7 @@ def roles_for(
     elif task == "tag":
         roles = _found(named, free, text=WORDS if labelled else (*WORDS, "text", "sentence"), label=TAGS)
     elif task == "answer":
-        roles = _found(named, free, text=("question", "query"), pair=CONTEXTS, label=ANSWERS)
+        roles = _found(named, free, text=QUESTIONS, pair=CONTEXTS, label=ANSWERS)
     elif task == "choice":
         roles = choice_roles(columns, named)
     elif task == "embed":
@@ -105,17 +106,19 @@ def _found(named: Roles, free: Sequence[str], **usual: Sequence[str]) -> dict[st
 def _by_content(
     columns: Sequence[str], sample: Sequence[Mapping[str, Any]], roles: dict[str, str], *, file: str, labelled: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The column of few different values as the label, and the one or two of long different texts as the texts; nothing where that is not plain."""
+    """The one column of few different values as the label, and the one or two of long different texts as the texts; nothing where that is not plain.
+
+    Raises InputError naming the columns where several could be the label.
+    """
     roles = dict(roles)
-    ids = {find(columns, (name,)) for name in IDS}
-    free = [column for column in columns if column not in roles.values() and column not in ids]
+    free = [column for column in columns if column not in roles.values() and not is_identifier(column)]
     values = {column: [row.get(column) for row in sample] for column in free}
     guessed = []
-    if "label" not in roles and labelled:
-        likely = sorted((kind, -index, column) for index, column in enumerate(free) if (kind := _label_likeness(values[column])) is not None)
-        if likely:
-            roles["label"] = likely[0][2]
-            guessed.append("label")
+    if "label" not in roles and labelled and (likely := [column for column in free if _is_like_labels(values[column])]):
+        if len(likely) > 1:
+            raise _several_labels(file, likely, values)
+        roles["label"] = likely[0]
+        guessed.append("label")
     if "text" not in roles:
         lengths = {column: length for column in free if column != roles.get("label") and (length := _text_length(values[column])) is not None}
         texts = [column for column, length in lengths.items() if length >= TEXT_LENGTH * max(lengths.values())]
@@ -129,18 +132,23 @@ def _by_content(
     return roles, (f"{file}: columns told by what stands in them: {found}: {mends} name others",) if guessed else ()
 
 
-def _label_likeness(values: Sequence[Any]) -> float | None:
-    """How many different values there are for each row, where they are few; numbers with a fraction are fewer than words. None for what is no label."""
+def _several_labels(file: str, likely: Sequence[str], values: Mapping[str, Sequence[Any]]) -> InputError:
+    """The error for columns of which each could be the label, or all of them together where each says yes or no."""
+    flags = [column for column in likely if {str(value).strip() for value in values[column]} <= {"0", "1", "0.0", "1.0", "True", "False"}]
+    together = f", or --label_column {','.join(flags)} if a row may have several of these labels" if len(flags) > 1 else ""
+    return InputError(f"{file}: {', '.join(likely)} could each be the label: pass --label_column with one of them{together}")
+
+
+def _is_like_labels(values: Sequence[Any]) -> bool:
+    """Whether few different values stand for many rows, or numbers with a fraction."""
     plain = [value.strip() if isinstance(value, str) else value for value in values]
     if not plain or any(value is None or value == "" or isinstance(value, list | dict) for value in plain):
-        return None
+        return False
     different = len(set(plain))
-    if different < 2:
-        return None
-    if different * 2 > len(plain):
-        numbers = [number_of(value) for value in plain]
-        return 1.0 if all(number is not None for number in numbers) and any(number is not None and not number.is_integer() for number in numbers) else None
-    return different / len(plain)
+    if different < 2 or different * 2 <= len(plain):
+        return different > 1
+    numbers = [number_of(value) for value in plain]
+    return all(number is not None for number in numbers) and any(number is not None and not number.is_integer() for number in numbers)
 
 
 def _text_length(values: Sequence[Any]) -> float | None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bertwright.data.labelled.bad_rows import BadRows, listed, many_rows, named_places
-from bertwright.data.labelled.columns import IDS, Roles, find
+from bertwright.data.labelled.columns import Roles, find
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import LabelledData, TaskName
 from bertwright.data.labelled.labels import number_of, plain_name
 from bertwright.data.labelled.table import Table, WrongCells
+from bertwright.data.labelled.usual_columns import IDS
 from bertwright.data.places import Place
 from bertwright.errors import InputError
 

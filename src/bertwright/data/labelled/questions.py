@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.columns import find
 from bertwright.data.labelled.examples import Answer, QuestionExample
 from bertwright.data.labelled.known import Made, TableReading
+from bertwright.data.labelled.labels import number_of
 from bertwright.data.labelled.texts import text_of
+from bertwright.data.labelled.usual_columns import QUESTION_IDS, STARTS
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
-
-IDS = ("id", "qid", "question_id", "guid")
-STARTS = ("answer_start", "start", "answer_starts")
 
 
 def locate(context: str, text: str, start: int | None) -> tuple[Answer, bool] | None:
@@ -44,7 +44,7 @@ class Questions:
 
     def __init__(self, reading: TableReading) -> None:
         self._reading = reading
-        self._id_column = find(reading.table.columns, IDS)
+        self._id_column = find(reading.table.columns, QUESTION_IDS)
         self._start_column = find(reading.table.columns, STARTS)
         self._seen: set[str] = set()
         self.moved = 0
@@ -96,21 +96,27 @@ def make_questions(reading: TableReading) -> Made:
 
 def _given(row: Mapping[str, Any], column: str, start_column: str | None, place: Place) -> list[tuple[str, int | None]] | None:
     """The answers of a row with where they are said to stand; empty for a question that has none, None where nothing is said of answers."""
-    value = row.get(column)
-    if value is None:
+    value = parsed(row.get(column), place)
+    starts = parsed(row.get(start_column), place) if start_column is not None else None
+    if value is None or value == "":
         return None
     if isinstance(value, dict):
-        texts, starts = value.get("text"), value.get("answer_start")
-        if isinstance(texts, str):
-            texts, starts = [texts], None if starts is None else [starts]
-        if isinstance(texts, list):
-            return [(str(text), start) for text, start in zip(texts, starts or [None] * len(texts), strict=False)]
+        starts, value = value.get("answer_start"), value.get("text")
     if isinstance(value, str):
-        start = row.get(start_column) if start_column is not None else None
-        return [(value, int(start) if isinstance(start, int) or (isinstance(start, str) and start.strip().isdecimal()) else None)] if value else None
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        starts = row.get(start_column) if start_column is not None else None
-        return [(text, starts[index] if isinstance(starts, list) and index < len(starts) else None) for index, text in enumerate(value)]
-    if isinstance(value, list) and all(isinstance(each, dict) and isinstance(each.get("text"), str) for each in value):
-        return [(each["text"], each.get("answer_start")) for each in value]
-    raise InputError(f"{place}: column {column!r} holds {kind_of(value)}, not answers with text and answer_start: mend the row")
+        value, starts = [value], starts if isinstance(starts, list) else [starts]
+    if isinstance(value, list) and value and all(isinstance(each, dict) and isinstance(each.get("text"), str) for each in value):
+        value, starts = [each["text"] for each in value], [each.get("answer_start") for each in value]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InputError(f"{place}: column {column!r} holds {kind_of(value)}, not answers with text and answer_start: mend the row")
+    given = starts if isinstance(starts, list) else []
+    return [(text, _start(given[index], place) if index < len(given) else None) for index, text in enumerate(value)]
+
+
+def _start(value: Any, place: Place) -> int | None:
+    """Where an answer is said to stand: a whole number, however it is written. Raises InputError for anything else."""
+    if value is None or value == "":
+        return None
+    number = number_of(value.strip() if isinstance(value, str) else value) if isinstance(value, str | int | float) else None
+    if number is None or not number.is_integer():
+        raise InputError(f"{place}: answer_start is {kind_of(value)}, not a number of characters: mend the row, or leave it out to have the answer looked for")
+    return int(number)

@@ -1,15 +1,16 @@
 """A file of labelled rows, opened: its columns, and each row with the place where it stands."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
 from bertwright.data.cleaning import Tally
 from bertwright.data.labelled.columns import is_usual, plain
+from bertwright.data.labelled.separators import MARKS, separator_of
 from bertwright.data.places import Place
-from bertwright.data.readers import lines, text_chunks
 from bertwright.data.sources import CSV, JSON_LINES, PARQUET, TSV, Source
 from bertwright.data.tables import cell_rows, json_rows, kind_of, parquet_batches
 from bertwright.errors import InputError
@@ -33,7 +34,7 @@ Row = Mapping[str, Any] | WrongCells
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows to be read once, in order. class_names: those of columns whose numbers a data set names. header: whether a line of CSV or TSV names the columns;
-    None for other kinds. said: what was taken for granted."""
+    None for other kinds. separator: what stands between its cells. said: what was taken for granted."""
 
     name: str
     kind: str
@@ -41,20 +42,13 @@ class Table:
     rows: Iterator[tuple[Place, Row]]
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     header: bool | None = None
+    separator: str | None = None
     said: tuple[str, ...] = ()
 
     def peek(self) -> tuple[list[Mapping[str, Any]], "Table"]:
         """The whole ones of the first rows, and the table with all of its rows still to be read."""
         seen = list(islice(self.rows, LOOKED_AT))
-        again = Table(
-            name=self.name,
-            kind=self.kind,
-            columns=self.columns,
-            rows=chain(seen, self.rows),
-            class_names=self.class_names,
-            header=self.header,
-            said=self.said,
-        )
+        again = replace(self, rows=chain(seen, self.rows))
         return [row for _, row in seen if not isinstance(row, WrongCells)], again
 
 
@@ -84,11 +78,14 @@ def _empty(name: str) -> InputError:
 
 
 def _delimited(source: Source, header: bool | None, named: Sequence[str], judge: Judge | None) -> Table:
-    rows = ((line, cells) for line, cells in cell_rows(source, Tally(), errors="refuse", delimiter=_delimiter(source), cleaned=False) if cells)
+    mark = separator_of(source)
+    rows = _filled(cell_rows(source, Tally(), errors="refuse", delimiter=mark, cleaned=False))
     seen = list(islice(rows, LOOKED_AT))
     if not seen:
         raise _empty(source.name)
     first, others = seen[0][1], [cells for _, cells in seen[1:]]
+    if len(first) == 1:
+        _check_separator(source.name, first[0])
     if header is None and judge is not None:
         header = judge(first)
     has_header, said = (header, ()) if header is not None else _find_header(source.name, first, others, named)
@@ -99,26 +96,48 @@ def _delimited(source: Source, header: bool | None, named: Sequence[str], judge:
         raise InputError(f"{source.name}: several columns are named {', '.join(map(repr, doubled))}: {mend}")
     if source.format == TSV and any(QUOTED.fullmatch(cell) for cells in others for cell in cells):
         said = (*said, f"{source.name}: quotes are part of the text in .tsv; name the file .csv to have them taken away, tabs stay what is between the cells")
+    if source.format == CSV and mark != ",":
+        said = (*said, f"{source.name}: the cells are separated by {MARKS[mark]}")
     body = chain(seen[1:] if has_header else seen, rows)
     if has_header and not others:
         raise _empty(source.name)
     return Table(
-        name=source.name, kind=source.format.upper(), columns=columns, rows=_named_cells(source.name, columns, body), header=has_header, said=tuple(said)
+        name=source.name,
+        kind=source.format.upper(),
+        columns=columns,
+        rows=_named_cells(source.name, columns, body),
+        header=has_header,
+        separator=mark,
+        said=tuple(said),
     )
+
+
+def _filled(rows: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Rows without the blank lines between them; where there is one column a blank line is an empty cell, but for those at the end."""
+    width, blank = 0, list[int]()
+    for line, cells in rows:
+        if not cells:
+            blank.append(line)
+            continue
+        if width == 1:
+            yield from ((number, [""]) for number in blank)
+        width, blank = width or len(cells), []
+        yield line, cells
+
+
+def _check_separator(name: str, first: str) -> None:
+    """Raises InputError where the only cell of the first line is several names with another mark between them."""
+    for mark, said in (*MARKS.items(), ("，", "'，'")):
+        parts = first.split(mark)
+        if len(parts) > 1 and any(map(is_usual, parts)):
+            ending = {",": ": name the file .csv", "\t": ": name the file .tsv"}.get(mark, ": write commas in their place, and name the file .csv")
+            raise InputError(f"{name}: the first line looks like {len(parts)} columns with {said} between them, which this kind of file does not have{ending}")
 
 
 def _named_cells(name: str, columns: tuple[str, ...], rows: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[Place, Row]]:
     width = len(columns)
     for line, cells in rows:
         yield Place(name, "line", line), dict(zip(columns, cells, strict=True)) if len(cells) == width else WrongCells(len(cells), width)
-
-
-def _delimiter(source: Source) -> str | None:
-    """What stands between the cells of a .csv: spreadsheets write a semicolon where the comma belongs to numbers, and some write tabs."""
-    if source.format == TSV:
-        return None
-    line = next(lines(text_chunks(source, Tally(), errors="refuse", cleaned=False), Tally()), "")
-    return None if "," in line else next((mark for mark in ";\t" if mark in line), None)
 
 
 def _usual_width(rows: list[list[str]]) -> int:
@@ -133,10 +152,13 @@ def _find_header(name: str, first: list[str], others: list[list[str]], named: Se
     if any(column.isdecimal() for column in named):
         return False, ()
     columns = [[row[index] for row in others if index < len(row)] for index in range(len(first))]
-    if any(is_usual(cell) and cell not in column for cell, column in zip(first, columns, strict=True)):
+    names = [cell for cell in first if cell.strip()]
+    plainly = not all(map(is_usual, names))
+    like_rows = any(cell in column and not is_usual(cell) for cell, column in zip(first, columns, strict=True) if cell.strip())
+    if not like_rows and any(is_usual(cell, plainly=plainly) and cell not in column for cell, column in zip(first, columns, strict=True)):
         return True, ()
-    if len(first) == len({plain(cell) for cell in first}) and all(first) and _stands_out(first, columns):
-        return True, (f"{name}: the first line is taken for the names of the columns ({', '.join(first)}): pass --no_header if it is a row",)
+    if len(names) == len({plain(cell) for cell in names}) and _stands_out(first, columns):
+        return True, (f"{name}: the first line is taken for the names of the columns ({', '.join(names)}): pass --no_header if it is a row",)
     return False, (f"{name}: no header line, so the columns are numbered from 0: pass --header if the first line names them",)
 
 
@@ -145,7 +167,7 @@ def _stands_out(first: list[str], columns: list[list[str]]) -> bool:
     found = False
     for cell, column in zip(first, columns, strict=True):
         filled = [value for value in column if value.strip()]
-        if not filled:
+        if not filled or not cell.strip():  # spreadsheets and pandas leave the names of some columns out
             continue
         if all(NUMBER.fullmatch(value) for value in filled):
             if NUMBER.fullmatch(cell):
@@ -175,9 +197,11 @@ def _only_records(rows: Iterable[tuple[Place, Any]]) -> Iterator[tuple[Place, Ro
 
 def _parquet(source: Source) -> Table:
     names: list[str] = []
+    class_names: dict[str, tuple[str, ...]] = {}
 
     def every(schema: Any) -> list[str]:
         names.extend(schema.names)
+        class_names.update(_class_names(schema.metadata or {}))
         return names
 
     batches = parquet_batches(source, Tally(), columns=every)
@@ -193,4 +217,23 @@ def _parquet(source: Source) -> Table:
     first = next(found, None)
     if first is None:
         raise _empty(source.name)
-    return Table(name=source.name, kind="Parquet", columns=tuple(names), rows=chain([first], found))
+    return Table(name=source.name, kind="Parquet", columns=tuple(names), rows=chain([first], found), class_names=class_names)
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """The names of the classes by column that Hugging Face's `datasets` writes into a Parquet file; empty where there are none."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        found = {column: _names_in(feature) for column, feature in features.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {column: tuple(map(str, names)) for column, names in found.items() if names}
+
+
+def _names_in(feature: Any) -> list[Any]:
+    """The names of a ClassLabel, or of a list of them, in the several forms that versions of `datasets` write."""
+    if isinstance(feature, list):
+        return _names_in(feature[0]) if feature else []
+    if not isinstance(feature, dict):
+        return []
+    return feature["names"] if feature.get("_type") == "ClassLabel" and feature.get("names") else _names_in(feature.get("feature"))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bertwright.data.labelled.bad_rows import listed
+from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.examples import TagExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import Raw, known_labels, name_labels, split_names
@@ -18,7 +19,7 @@ Sentence = tuple[Place, tuple[str, ...], Sequence[Raw]]
 
 def words_of(row: Mapping[str, Any], column: str, place: Place) -> tuple[str, ...]:
     """The words of a row: a list, or a text with spaces between them. Raises InputError for anything else."""
-    value = row.get(column)
+    value = parsed(row.get(column), place)
     if value is None:
         return ()
     if isinstance(value, str):
@@ -60,7 +61,7 @@ def _sentences(reading: TableReading) -> list[Sentence]:
     found: list[Sentence] = []
     word_column, tag_column = reading.roles["text"], reading.roles["label"]
     for place, row in reading.rows():
-        words, tags = words_of(row, word_column, place), row.get(tag_column)
+        words, tags = words_of(row, word_column, place), parsed(row.get(tag_column), place)
         if isinstance(tags, str):
             tags = tags.split()
         if not words:

@@ -1,23 +1,17 @@
 """Rows of texts to embed: pairs that belong together, pairs with a score, triplets; and rows of a source and its target."""
 
+import math
+
+from bertwright.data.labelled.cells import with_point
 from bertwright.data.labelled.columns import Roles, find, find_pair
 from bertwright.data.labelled.examples import EmbedExample, WriteExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import number_of
 from bertwright.data.labelled.texts import text_of
+from bertwright.data.labelled.usual_columns import ANCHORS, EMBED_PAIRS, EMBED_SCORES, NEGATIVES, POSITIVES, WRITTEN
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
-
-ANCHORS = ("anchor", "query", "question", "premise", "set0", "sentence1", "sentence_0")
-POSITIVES = ("positive", "pos", "passage", "answer", "document", "entailment", "sentence2", "sentence_1")
-NEGATIVES = ("negative", "neg", "hard_negative", "contradiction", "sentence3", "sentence_2")
-SCORES = ("score", "similarity", "similarity_score", "relatedness_score", "label", "labels", "sim")
-WRITTEN = (
-    *(("source", "target"), ("document", "summary"), ("article", "highlights"), ("article", "summary"), ("dialogue", "summary"), ("text", "summary")),
-    *(("prompt", "completion"), ("prompt", "response"), ("input", "output"), ("instruction", "output"), ("instruction", "response"), ("src", "tgt")),
-    *(("input_text", "target_text"), ("question", "answer"), ("context", "response"), ("content", "title"), ("原文", "译文")),
-)
 
 
 def embed_roles(columns: list[str], named: Roles) -> dict[str, str]:
@@ -25,8 +19,8 @@ def embed_roles(columns: list[str], named: Roles) -> dict[str, str]:
     roles = dict(named)
     free = [column for column in columns if column not in roles.values()]
     if "text" not in roles:
-        pair = (find(free, ("anchor",)), find(free, ("positive", "pos")))
-        found = pair if all(pair) else find_pair(free) or (find(free, ANCHORS), find(free, POSITIVES))
+        pair = next((names for names in EMBED_PAIRS if all(find(free, (name,)) for name in names)), None)
+        found = (find(free, pair[:1]), find(free, pair[1:])) if pair else find_pair(free) or (find(free, ANCHORS), find(free, POSITIVES))
         if found[0] is not None and found[1] is not None:
             roles["text"], roles["pair"] = found[0], found[1]
         elif (only := find(free, ("text", "sentence", "anchor", "content"))) is not None:
@@ -34,7 +28,7 @@ def embed_roles(columns: list[str], named: Roles) -> dict[str, str]:
     free = [column for column in free if column not in roles.values()]
     if "pair" in roles and (negative := find(free, NEGATIVES)) is not None:
         roles["negative"] = negative
-    elif "pair" in roles and "label" not in roles and (score := find(free, SCORES)) is not None:
+    elif "pair" in roles and "label" not in roles and (score := find(free, EMBED_SCORES)) is not None:
         roles["label"] = score
     return roles
 
@@ -61,7 +55,7 @@ def make_embeddings(reading: TableReading) -> Made:
             continue
         score = None
         if score_column is not None:
-            score = _score(row.get(score_column), score_column, place)
+            score = _score(row.get(score_column), score_column, place, reading.table.separator)
             if score is None:
                 reading.bad.add("without a score", place)
                 continue
@@ -69,11 +63,13 @@ def make_embeddings(reading: TableReading) -> Made:
     return reading.made(examples)
 
 
-def _score(value: object, column: str, place: Place) -> float | None:
+def _score(value: object, column: str, place: Place, separator: str | None) -> float | None:
     if value is None or value == "" or value != value:
         return None
+    if separator not in (None, ","):
+        value = with_point(value)
     number = number_of(value.strip() if isinstance(value, str) else value) if isinstance(value, str | int | float) else None
-    if number is None:
+    if number is None or math.isinf(number):
         raise InputError(f"{place}: column {column!r} holds {kind_of(value)}, not a number: mend the row, or pass another --label_column")
     return number
 

@@ -7,15 +7,20 @@ from typing import Any
 
 from bertwright.data.cleaning import Tally, without_surrogates
 from bertwright.data.labelled.bad_rows import listed, many_rows
+from bertwright.data.labelled.cells import has_decimal_commas, parsed, with_point
+from bertwright.data.labelled.columns import plain
 from bertwright.data.labelled.examples import TaskName, TextExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import Raw, known_labels, name_labels, number_of, plain_name, split_names
+from bertwright.data.labelled.usual_columns import QUANTITIES
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
 
 NO_LABEL = {("gold_label", "-")}  # SNLI's and MultiNLI's mark for pairs that annotators did not agree on
-MANY_NUMBERS = 50  # different whole numbers: more, and more than a tenth of the rows, are quantities
+MANY_NUMBERS = 20  # different whole numbers with gaps between them: more are quantities
+MANY_OF_A_SCALE = 10  # different whole numbers of a rating: more are quantities
+FEW_GAPS = 0.9  # share of the numbers from the least to the greatest that occur, where they are classes
 MANY_WORDS = 20  # different words: more, and more than half of the rows, are no labels
 
 
@@ -47,7 +52,8 @@ def text_of(row: Mapping[str, Any], column: str, place: Place) -> str | None:
 
 def make_texts(reading: TableReading) -> Made:
     """Texts or pairs with a label, several, or a number. Raises InputError for labels that cannot be learnt, or that training never saw."""
-    rows, hot, said = _as_numbers_of_labels(_raw_texts(reading), reading)
+    raw_texts, commas = _with_points(_raw_texts(reading), reading)
+    rows, hot, said = _as_numbers_of_labels(raw_texts, reading)
     reading = replace(reading, guess=(*reading.guess, *said))
     reading.settle()
     if not rows:
@@ -56,7 +62,7 @@ def make_texts(reading: TableReading) -> Made:
         task, why = _looks_like(rows, reading)
         reading = with_task(reading, task, why)
     if reading.task == "regress":
-        return _regressed(reading, rows)
+        return _regressed(reading, rows, commas=commas)
     return _classified(reading, rows, hot=hot)
 
 
@@ -77,11 +83,19 @@ def _raw_texts(reading: TableReading) -> list[RawText]:
             reading.bad.add("without a text", place)
             continue
         value = _value(row.get(label_column), label_column, place, several)
-        if value is None or (numbered and value == -1):  # a data set's mark for no label
+        if value is None or (numbered and value in (-1, "-1")):  # a data set's mark for no label
             reading.bad.add("without a label", place)
             continue
         found.append(RawText(text, pair, value, place))
     return found
+
+
+def _with_points(rows: list[RawText], reading: TableReading) -> tuple[list[RawText], bool]:
+    """Numbers with a decimal comma as the others are written, and whether there are any; never where rows have several labels."""
+    known = reading.known
+    commas = known.decimal_comma if known is not None else False
+    commas = commas or has_decimal_commas((row.value for row in rows), reading.table.separator)
+    return ([replace(row, value=with_point(row.value)) for row in rows] if commas else rows), commas
 
 
 def _as_numbers_of_labels(rows: list[RawText], reading: TableReading) -> tuple[list[RawText], int, list[str]]:
@@ -107,6 +121,7 @@ def _as_numbers_of_labels(rows: list[RawText], reading: TableReading) -> tuple[l
 
 def _value(value: Any, column: str, place: Place, several: str | None) -> Raw | tuple[Raw, ...] | None:
     """What a label cell holds; None where it is empty. With several labels a row may have none of them, which an empty list or text says."""
+    value = parsed(value, place)
     if isinstance(value, list | tuple):
         entries = [_one(entry, column, place) for entry in value]
         return tuple(entry for entry in entries if entry is not None)
@@ -119,11 +134,15 @@ def _value(value: Any, column: str, place: Place, several: str | None) -> Raw | 
 def _one(value: Any, column: str, place: Place) -> Raw | None:
     if isinstance(value, str):
         value = value.strip()
+        if math.isinf(number_of(value) or 0.0):
+            raise InputError(f"{place}: column {column!r} holds {value}, which is no number to learn: mend the row")
         return None if not value or (column, value) in NO_LABEL else value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(value, int | float):
         raise InputError(f"{place}: column {column!r} holds {kind_of(value)}, not a label: mend the row, or pass another --label_column")
+    if math.isinf(value):
+        raise InputError(f"{place}: column {column!r} holds {value}, which is no number to learn: mend the row")
     return value
 
 
@@ -136,7 +155,7 @@ def _looks_like(rows: Sequence[RawText], reading: TableReading) -> tuple[TaskNam
     if all(number_of(value) is not None for value in values):
         if any(not number.is_integer() for number in numbers):
             return "regress", f"column {column!r} holds numbers with a fraction"
-        if len(numbers) > max(MANY_NUMBERS, len(rows) // 10):
+        if _is_quantity(numbers, len(rows), column):
             return "regress", f"column {column!r} holds {len(numbers):,} different numbers"
         return "classify", f"column {column!r} holds {len(numbers):,} different whole number{'' if len(numbers) == 1 else 's'}"
     if len(values) > max(MANY_WORDS, len(rows) // 2):
@@ -147,7 +166,15 @@ def _looks_like(rows: Sequence[RawText], reading: TableReading) -> tuple[TaskNam
     return "classify", f"column {column!r} holds {len(values):,} different word{'' if len(values) == 1 else 's'}"
 
 
-def _regressed(reading: TableReading, rows: Sequence[RawText]) -> Made:
+def _is_quantity(numbers: set[float], rows: int, column: str) -> bool:
+    """Whether whole numbers are amounts. Those from 0 or 1 on without gaps, each in several rows, are classes, but for many in a column such as `score`."""
+    if plain(column) in QUANTITIES:
+        return len(numbers) > MANY_OF_A_SCALE
+    without_gaps = min(numbers) in (0, 1) and len(numbers) >= FEW_GAPS * (max(numbers) - min(numbers) + 1)
+    return len(numbers) > MANY_NUMBERS and not (without_gaps and rows >= 2 * len(numbers))
+
+
+def _regressed(reading: TableReading, rows: Sequence[RawText], *, commas: bool) -> Made:
     wrong = [row for row in rows if isinstance(row.value, tuple) or number_of(row.value) is None]
     if wrong:
         column, first = reading.roles["label"], wrong[0]
@@ -159,7 +186,7 @@ def _regressed(reading: TableReading, rows: Sequence[RawText]) -> Made:
     examples = [TextExample(text=row.text, pair=row.pair, label=number_of(row.values[0]), place=row.place) for row in rows]
     if reading.known is None and len({example.label for example in examples}) == 1:
         raise InputError(f"{reading.name}: column {reading.roles['label']!r} holds {examples[0].label} in every row: there is nothing to learn")
-    return reading.made(examples)
+    return reading.made(examples, *(["numbers: 0,5 is read as 0.5"] if commas else []), decided={"decimal_comma": commas})
 
 
 def _classified(reading: TableReading, rows: Sequence[RawText], *, hot: int = 0) -> Made:
