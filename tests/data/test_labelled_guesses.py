@@ -214,3 +214,46 @@ def test_queries_with_positives_and_negatives_are_texts_to_embed(tmp_path: Path)
         "embed",
         tuple(f"{word} {splits.train.examples[0].place.number - 2}" for word in ("what", "this", "that")),
     )
+
+
+ODD: dict[str, tuple[list[Any], dict[str, Any], tuple[str, ...], str]] = {
+    "true in two ways": (["True", "false", "TRUE", "False"], {}, ("false", "true"), ""),
+    "zeros before a number": (["01234", "1234"], {}, ("01234", "1234"), ""),
+    "capitals": (["NEG", "neg", "pos"], {}, ("NEG", "neg", "pos"), "NEG and neg differ in capitals alone"),
+    "marks": (["a", "a;b", "a;b;c"], {}, ("a", "a;b", "a;b;c"), "2 of 3 hold ';', such as 'a;b': pass --several_labels ';'"),
+    "bars": (["a|b", "b|a"], {}, ("a|b", "b|a"), "pass --several_labels '|'"),
+    "marks that are told": (["a", "a;b"], {"several_labels": ";"}, ("a", "b"), ""),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_labels_that_look_odd(tmp_path: Path, case: str) -> None:
+    values, options, names, said = ODD[case]
+    splits = split(tmp_path, lines("text,label", *((f"words {n}", value) for n, value in enumerate(values * 6))), **options)
+    assert splits.train.labels == names
+    assert any(said in line for line in splits.said) if said else not any("several_labels" in line or "capitals" in line for line in splits.said)
+
+
+@pytest.mark.parametrize("options", [{"label_column": "a,a"}, {"label_column": "a", "label_names": "x,x"}])
+def test_names_given_twice_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="twice"):
+        split(tmp_path, lines("text,a", *((f"words {n}", n % 2) for n in range(12))), **options)
+
+
+def test_rows_whose_text_is_no_text_can_be_left_out(tmp_path: Path) -> None:
+    rows = "".join(json.dumps({"text": 7 if n == 3 else f"words {n}", "label": n % 2}) + "\n" for n in range(12))
+    with pytest.raises(InputError, match=r"line 4: column 'text' holds a int \(7\), not text: .*--drop_bad_rows"):
+        split(tmp_path, rows, name="a.jsonl")
+    assert split(tmp_path, rows, name="a.jsonl", drop_bad_rows=True).train.left_out == {"without a text": 1}
+
+
+def test_texts_that_are_not_read_are_warned_of(tmp_path: Path) -> None:
+    rows = [(f"title words {n}", f"these are words {n}", n % 2) for n in range(12)]
+    assert any(line.startswith("WARNING: ") and "title holds texts too" in line for line in split(tmp_path, lines("title,text,label", *rows)).said)
+    assert not any("WARNING" in line for line in split(tmp_path, lines("title,text,label", *rows), pair_column="title").said)
+
+
+def test_questions_with_yes_and_no_are_pairs(tmp_path: Path) -> None:
+    rows = "".join(json.dumps({"question": f"is it {n}", "passage": f"it is {n}", "answer": n % 2 == 0}) + "\n" for n in range(12))
+    splits = split(tmp_path, rows, name="a.jsonl")
+    assert (splits.train.task, splits.train.columns) == ("classify", {"text": "question", "pair": "passage", "label": "answer"})

@@ -79,8 +79,8 @@ def test_labels_of_one_split_only(report: DataReport) -> None:
     [
         "only the test rows have z, which cannot be learnt",
         "2 texts stand with different labels, such as",
-        "1 of the 2 validation rows stand in the training rows too",
-        "1 of the 3 test rows stand in the training rows too",
+        "1 of the 2 validation rows stands in the training rows too",
+        "1 of the 3 test rows stands in the training rows too",
         "training rows lose their end at 6 tokens: raise --max_seq_length",
         "only 2 validation rows",
         "2 training rows repeat an earlier one word for word",
@@ -165,3 +165,34 @@ def test_the_report_of_shared_emotion(tokenizer: Tokenizer) -> None:
     report = data_report(read_splits(str(folder), DataConfig(), seed=0), tokenizer, max_length=128)
     assert report.label_counts["train"] == {"0": 4666, "1": 5362, "2": 1304, "3": 2159, "4": 1937, "5": 572}
     assert (report.duplicates["train"], report.two_labels, report.overlaps["test"]) == (31, 51, 11)
+
+
+def test_shares_of_several_labels_are_of_the_rows(tokenizer: Tokenizer) -> None:
+    examples = [TextExample(text=f"t {n}", label=("x", "y") if n % 4 else ("x",)) for n in range(400)]
+    part = LabelledData(name="a", task="classify", examples=examples, labels=("x", "y"), several=True)
+    lines = data_report(LabelledSplits(train=part, validation=part), tokenizer, max_length=64).lines()
+    assert any(line.split() == ["x", "400", "100.0%", "400", "100.0%"] for line in lines)
+
+
+def test_published_warnings_quote_no_texts_and_no_folders(tokenizer: Tokenizer) -> None:
+    examples = [TextExample(text="a secret", label=label, place=Place("/home/anna/train.csv", "line", n)) for n, label in enumerate("xy", start=2)]
+    part = LabelledData(name="/home/anna/train.csv", task="classify", examples=examples, labels=("x", "y"))
+    report = data_report(LabelledSplits(train=part, validation=part), tokenizer, max_length=64)
+    warnings = report.to_json()["warnings"]
+    assert any("1 text stands with different labels, such as that at train.csv, line 2 and train.csv, line 3" in line for line in warnings)
+    assert not any("secret" in line or "/home" in line for line in warnings)
+    assert any("/home/anna" in line for line in report.warnings)
+    assert "secret" in "".join(report.lines())
+
+
+def test_which_choice_is_right_is_no_label(tokenizer: Tokenizer) -> None:
+    examples = [ChoiceExample(text=f"a {n}", choices=("b", "c"), label=n) for n in (0, 1)]
+    train, validation = (LabelledData(name="a", task="choice", examples=rows) for rows in (examples, examples[:1]))
+    assert not any("choice 2" in line for line in data_report(LabelledSplits(train=train, validation=validation), tokenizer, max_length=64).warnings)
+
+
+def test_targets_that_are_cut_are_counted(tokenizer: Tokenizer) -> None:
+    part = LabelledData(name="a", task="generate", examples=[WriteExample(source="a b", target="a b c d e f g h i j"), WriteExample(source="a", target="b")])
+    report = data_report(LabelledSplits(train=part, validation=part), tokenizer, max_length=8)
+    assert report.truncated["train"] == 1
+    assert any("50% of the training rows lose their end" in line for line in report.warnings)

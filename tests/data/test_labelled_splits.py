@@ -1,10 +1,13 @@
 """Which rows are trained on, evaluated on and tested on: folders, files named beside, and a share held out by label and seed."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bertwright.data.labelled.config import DataConfig
@@ -44,7 +47,9 @@ def test_held_out_rows_are_said_and_disjoint(tmp_path: Path) -> None:
     assert not {example.text for example in splits.train.examples} & {example.text for example in splits.validation.examples}
     assert [example.text for example in splits.train.examples if example.label == "w"] == ["only once"]
     assert splits.validation.labels == splits.train.labels == ("w", "x", "y", "z")
-    assert any("validation: 12 rows of" in line and "with seed 7" in line and "1 label of one row stays in training" in line for line in splits.said)
+    assert any(
+        "validation: 12 rows of" in line and "with seed 7" in line and "1 label of few rows stays in training, unmeasured" in line for line in splits.said
+    )
 
 
 def test_rows_of_several_labels_are_drawn_by_the_rarest(tmp_path: Path) -> None:
@@ -147,3 +152,67 @@ def test_a_further_file_is_read_with_the_labels_of_the_model(tmp_path: Path, cas
     (tmp_path / "b.csv").write_text("text,label\n" + rows)
     data = read_labelled(str(tmp_path / "b.csv"), task="classify", config=DataConfig(**options), labels=labels, **more)
     assert (data.labels, [example.label for example in data.examples]) == (labels, expected)
+
+
+def test_small_labels_do_not_take_half_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"words {n},l{n // 2:02}\n" for n in range(100)))
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(), seed=0)
+    assert (len(splits.train.examples), len(splits.validation.examples)) == (80, 20)
+    assert any("30 labels of few rows stay in training, unmeasured (l" in line for line in splits.said)
+    labels = ["big"] * 40 + ["a"] * 2 + ["b"] * 3 + ["c"] * 2
+    assert Counter(labels[row] for row in hold_out(range(len(labels)), labels, fraction=0.05, seed=0)) == {"big": 2, "b": 1, "a": 1, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("text,label\nwords,-1\nmore,-1\n", "has no labels"),
+        ("text,label\nwords,\n", "has no labels"),
+        ("text,label\nwords,neither\n", "label 'neither' .* was never seen in training"),
+        ("something,else\nwords,more\n", "was never seen in training"),
+        ("", "no rows in it"),
+    ],
+)
+def test_a_test_file_that_lies_there_stops_nothing(tmp_path: Path, content: str, why: str) -> None:
+    (tmp_path / "train.csv").write_text(GOOD)
+    (tmp_path / "test.csv").write_text(content)
+    splits = read_splits(str(tmp_path), DataConfig(), seed=0)
+    assert splits.test is None
+    assert any(line.startswith("test: ") and re.search(why, line) for line in splits.said), splits.said
+    with pytest.raises(InputError):
+        read_splits(str(tmp_path), DataConfig(test=str(tmp_path / "test.csv")), seed=0)
+
+
+def test_minus_one_may_be_a_label(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"words {n},{(-1, 1)[n % 2]}\n" for n in range(20)))
+    (tmp_path / "test.csv").write_text("text,label\nwords,-1\n")
+    splits = read_splits(str(tmp_path), DataConfig(), seed=0)
+    assert splits.test is not None
+    assert splits.test.examples[0].label == "-1"
+
+
+def test_the_plainest_names_are_taken_and_the_others_told(tmp_path: Path) -> None:
+    for name in ("train", "dev", "dev_ids", "eval_notes", "extra", "train_more"):
+        (tmp_path / f"{name}.tsv").write_text(GOOD.replace(",", "\t"))
+    splits = read_splits(str(tmp_path), DataConfig(), seed=0)
+    assert (Path(splits.train.name).name, Path(splits.validation.name).name) == ("train.tsv", "dev.tsv")
+    assert any(line.endswith("not read: dev_ids.tsv, eval_notes.tsv, extra.tsv, train_more.tsv") for line in splits.said)
+
+
+def test_eval_is_a_name_for_validation(tmp_path: Path) -> None:
+    for name in ("train", "eval"):
+        (tmp_path / f"{name}.csv").write_text(GOOD)
+    assert Path(read_splits(str(tmp_path), DataConfig(), seed=0).validation.name).name == "eval.csv"
+
+
+def test_a_file_that_was_cut_up_is_read_whole(tmp_path: Path) -> None:
+    for part in (0, 1):
+        rows = [{"text": f"words {part} {n}", "label": n % 2} for n in range(20)]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"train-0000{part}-of-00002.parquet")
+    (tmp_path / "validation.csv").write_text("text,label\nwords,1\n")
+    splits = read_splits(str(tmp_path), DataConfig(), seed=0)
+    assert len({example.text for example in splits.train.examples}) == 40
+    (tmp_path / "train-00001-of-00002.parquet").unlink()
+    (tmp_path / "train-00002-of-00003.parquet").write_bytes((tmp_path / "train-00000-of-00002.parquet").read_bytes())
+    with pytest.raises(InputError, match="could each be the train file"):
+        read_splits(str(tmp_path), DataConfig(), seed=0)

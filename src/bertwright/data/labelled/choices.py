@@ -69,8 +69,8 @@ class Offered:
 def offered(reading: TableReading, place: Place, row: Mapping[str, Any]) -> Offered | None:
     """What a row offers, None (and counted) where it lacks a text or choices. A question stands before each answer, as the first words of an ending do."""
     roles = reading.roles
-    text = text_of(row, roles["text"], place)
-    pair = text_of(row, roles["pair"], place) if "pair" in roles else None
+    text = text_of(row, roles["text"], place, drop=reading.config.drop_bad_rows)
+    pair = text_of(row, roles["pair"], place, drop=reading.config.drop_bad_rows) if "pair" in roles else None
     choices, names = _choices(row, roles["choices"].split(", "), place)
     if text is None or len(choices) < 2:
         reading.bad.add("without a text" if text is None else "with fewer than two choices", place)

@@ -8,6 +8,7 @@ from bertwright.data.labelled.choices import choice_columns, choice_roles
 from bertwright.data.labelled.columns import Roles, find, is_identifier, text_roles
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.labelled.labels import number_of
+from bertwright.data.labelled.table import Table
 from bertwright.data.labelled.text_sets import embed_roles, write_roles
 from bertwright.data.labelled.usual_columns import ANSWERS, CONTEXTS, EMBED_PAIRS, QUESTIONS, TAGS, WORDS, WRITTEN
 from bertwright.data.places import Place
@@ -31,7 +32,7 @@ def guess_task(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], name
     if words is not None and tags is not None and _one_each(sample, words, tags):
         return "tag", f"column {tags!r} holds a tag for each of the words in {words!r}"
     question, context, answers = find(columns, ("question",)), find(columns, CONTEXTS), find(columns, ANSWERS)
-    if question and context and answers and not choice_columns(columns) and "label" not in named:
+    if question and context and answers and not _yes_or_no(sample, answers) and not choice_columns(columns) and "label" not in named:
         return "answer", f"there are columns {question}, {context} and {answers}"
     if choices := choice_columns(columns):
         return "choice", f"there are choices in {', '.join(choices)}"
@@ -40,9 +41,27 @@ def guess_task(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], name
         return "embed", f"there are columns {embedded[0]} and {embedded[1]}"
     label = find(columns, ("label", "labels", "class", "category"))
     pair = next(((first, second) for first, second in WRITTEN if find(columns, (first,)) and find(columns, (second,))), None)
-    if pair is not None and label is None and not named:
+    if pair is not None and label is None and not named and not _yes_or_no(sample, find(columns, pair[1:]) or ""):
         return "generate", f"there are columns {pair[0]} and {pair[1]}"
     return "classify", ""
+
+
+def _yes_or_no(sample: Sequence[Mapping[str, Any]], column: str) -> bool:
+    """Whether answers are true and false, or 0 and 1, as BoolQ has them: labels, and no part of a text."""
+    return {str(row.get(column)).lower() for row in sample} <= {"true", "false", "0", "1", "yes", "no"}
+
+
+def unused_texts(table: Table, sample: Sequence[Mapping[str, Any]], roles: Roles) -> tuple[str, ...]:
+    """What to say of columns that hold texts as the text's column does and are not read."""
+    taken = {part for column in roles.values() for part in (column, *map(str.strip, column.split(",")))}
+    long = TEXT_LENGTH * (_text_length([row.get(roles["text"]) for row in sample]) or 0.0)
+    found = [
+        column
+        for column in table.columns
+        if column not in taken and not is_identifier(column) and (length := _text_length([row.get(column) for row in sample])) is not None and length >= long
+    ]
+    second = "" if "pair" in roles else f": --pair_column {found[0]} reads it as the second text of each row" if found else ""
+    return (f"WARNING: {table.name}: {', '.join(found)} hold{'s' if len(found) == 1 else ''} texts too, which are not read{second}",) if found else ()
 
 
 def _one_each(sample: Sequence[Mapping[str, Any]], words: str, tags: str) -> bool:

@@ -10,6 +10,9 @@ from bertwright.errors import InputError
 Raw = str | int | float | bool
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
+PADDED = re.compile(r"0\d+")
+TRUTHS = ("True", "False", "TRUE", "FALSE")
+
 
 def number_of(raw: Raw) -> float | None:
     """The number that a value is or spells; None for words and for true and false."""
@@ -19,10 +22,12 @@ def number_of(raw: Raw) -> float | None:
 
 
 def plain_name(raw: Raw) -> str:
-    """A value as a label's name: 1, 1.0 and "1" are one label."""
+    """A value as a label's name: 1, 1.0 and "1" are one label, so are true and "True"; "01234" is another than "1234"."""
     number = number_of(raw)
     if number is None:
-        return str(raw).lower() if isinstance(raw, bool) else str(raw)
+        return str(raw).lower() if isinstance(raw, bool) or raw in TRUTHS else str(raw)
+    if isinstance(raw, str) and PADDED.fullmatch(raw):
+        return raw
     return str(int(number)) if number.is_integer() else repr(number)
 
 
@@ -40,6 +45,8 @@ def name_labels(
     strict: refuse names for numbers of which it is not plain whether they are counted from 0 or 1.
     Numbers ascend, words are sorted. Raises InputError for numbers among words, and for names that do not fit.
     """
+    if doubled := sorted({name for name in given if list(given).count(name) > 1}):
+        raise InputError(f"--label_names gives {', '.join(doubled)} twice: name each label once")
     words = [raw for raw in raws if number_of(raw) is None]
     if class_names:
         return _of_data_set(raws, class_names, file)
@@ -57,7 +64,7 @@ def name_labels(
             return tuple(given), plain, "in the order of --label_names"
         return tuple(sorted(set(plain.values()))), plain, "sorted"
     plain = {raw: plain_name(raw) for raw in raws}
-    ascending = sorted(set(plain.values()), key=float)
+    ascending = sorted(set(plain.values()), key=lambda name: (float(name), name))
     if not given:
         return tuple(ascending), plain, "numbers, ascending"
     return _named_numbers(plain, ascending, given, file, strict=strict)

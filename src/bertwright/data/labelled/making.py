@@ -9,7 +9,7 @@ from bertwright.data.labelled.choices import make_choices
 from bertwright.data.labelled.columns import named_column, named_roles
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import TaskName
-from bertwright.data.labelled.guessing import guess_task, roles_for
+from bertwright.data.labelled.guessing import guess_task, roles_for, unused_texts
 from bertwright.data.labelled.known import Known, Made, TableReading
 from bertwright.data.labelled.labels import number_of, split_names
 from bertwright.data.labelled.questions import make_questions
@@ -46,6 +46,8 @@ def joined_labels(table: Table, label_column: str | None) -> Table:
     if label_column is None or label_column in table.columns or len(names) < 2:
         return table
     labels = [named_column(table.columns, name, option="label_column", file=table.name) for name in names]
+    if doubled := sorted({name for name in labels if labels.count(name) > 1}):
+        raise InputError(f"--label_column names {', '.join(doubled)} twice: name each column once")
 
     def rows() -> Iterator[tuple[Place, Row]]:
         for place, row in table.rows:
@@ -73,5 +75,7 @@ def begin_reading(table: Table, config: DataConfig, *, known: Known | None, labe
     given = known.task if known is not None else config.named_task
     task, why = (given, "") if given is not None else guess_task(table.columns, sample, named)
     roles, said = roles_for(task, table.columns, sample, named, file=table.name, labelled=labelled)
+    if labelled and known is None and task in ("classify", "regress"):
+        said = (*said, *unused_texts(table, sample, roles))
     guess = (f"task: {task}, since {why}: --task names another", *said) if why else said
     return TableReading(table=table, task=task, roles=roles, config=config, known=known, labelled=labelled, guess=guess, bad=BadRows(table.name))

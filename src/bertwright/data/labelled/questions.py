@@ -52,7 +52,10 @@ class Questions:
     def one(self, place: Place, row: Mapping[str, Any]) -> QuestionExample | None:
         """The question of a row, None where it cannot be used."""
         reading = self._reading
-        question, context = text_of(row, reading.roles["text"], place), text_of(row, reading.roles["pair"], place)
+        question, context = (
+            text_of(row, reading.roles["text"], place, drop=reading.config.drop_bad_rows),
+            text_of(row, reading.roles["pair"], place, drop=reading.config.drop_bad_rows),
+        )
         if question is None or context is None:
             reading.bad.add("without a question" if question is None else "without a context", place)
             return None

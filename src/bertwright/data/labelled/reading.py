@@ -13,7 +13,7 @@ from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
 from bertwright.data.labelled.known import Known, Made, parts_of
 from bertwright.data.labelled.making import make
-from bertwright.data.labelled.opening import open_labelled
+from bertwright.data.labelled.opening import first_of, open_all
 from bertwright.data.labelled.splits import hold_out
 from bertwright.data.sources import TSV, Source, find_source
 from bertwright.errors import InputError
@@ -37,11 +37,12 @@ def read_splits(train: str, config: DataConfig, *, seed: int) -> LabelledSplits:
         validation = _read(files.validation, config, glue, known=known).data
         said += validation.said
     test = None
-    if files.test is not None and (config.test is not None or _has_labels(files.test, config, known)):
+    if files.test is not None and config.test is not None:
         test = _read(files.test, config, glue, known=known).data
-        said += test.said
     elif files.test is not None:
-        said.append(f"test: {files.test} has no labels, so nothing is measured on it")
+        test, why = _found_test(files.test, config, glue, known)
+        said += why
+    said += test.said if test is not None else ()
     metric = None if glue is None or glue.task != data.task else glue.metric
     return LabelledSplits(train=data, validation=validation, test=test, metric=metric, said=tuple(said))
 
@@ -59,11 +60,10 @@ def read_labelled(
 
 
 def _read(path: str, config: DataConfig, glue: GlueTask | None, *, known: Known | None) -> Made:
-    source = find_source(path)
-    config = config if glue is None else with_glue(config, glue, source)
+    config = config if glue is None else with_glue(config, glue, find_source(first_of(path)))
     if known is not None:
         config = as_trained(config, known)
-    return make(open_labelled(source, config, known), config, known=known)
+    return make(open_all(path, config, known), config, known=known)
 
 
 def as_trained(config: DataConfig, known: Known) -> DataConfig:
@@ -73,14 +73,26 @@ def as_trained(config: DataConfig, known: Known) -> DataConfig:
     return replace(config, several_labels=config.several_labels or known.separator, label_column=config.label_column or joined)
 
 
+def _found_test(path: str, config: DataConfig, glue: GlueTask | None, known: Known) -> tuple[LabelledData | None, list[str]]:
+    """The test file that lay beside the training data, None and why where it cannot be measured on: it must not stop a training that did not ask for it."""
+    try:
+        if not _has_labels(path, config, known):
+            return None, [f"test: {path} has no labels, so nothing is measured on it"]
+        return _read(path, config, glue, known=known).data, []
+    except InputError as error:
+        return None, [f"test: nothing is measured on {path}: {problem}" for problem in error.problems]
+
+
 def _has_labels(path: str, config: DataConfig, known: Known) -> bool:
     """Whether the first rows of a file that lay beside the training data have labels: test files are often published without."""
     if "label" not in known.columns:
         return True
-    table = open_labelled(find_source(path), config, known)
+    table = open_all(path, config, known)
     sample, table = table.peek()
     column = known.roles(table.columns, table.header).get("label")
-    return column is None or any(row.get(part) not in (None, "", -1, "-1") for row in sample for part in (column, *parts_of(column)))
+    none = {None, ""} if "-1" in (*known.labels, *known.values) else {None, "", -1, "-1"}
+    cells = [row.get(part) for row in sample for part in (column or "", *parts_of(column or ""))]
+    return column is None or any(isinstance(cell, list | dict) or cell not in none for cell in cells)
 
 
 def with_glue(config: DataConfig, glue: GlueTask, source: Source) -> DataConfig:
@@ -104,7 +116,7 @@ def _held_out(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledD
     line = f"validation: {many_rows(len(held))} of {data.name}, drawn {'by label ' if data.labels and data.task == 'classify' else ''}with seed {seed}"
     evaluated = {strata[number] for number in held}
     if data.task == "classify" and not data.several and (alone := sorted({label for label in strata if label not in evaluated})):
-        line += f"; {len(alone)} label{' of one row stays' if len(alone) == 1 else 's of one row stay'} in training ({listed(alone)})"
+        line += f"; {len(alone)} label{' of few rows stays' if len(alone) == 1 else 's of few rows stay'} in training, unmeasured ({listed(alone)})"
     return train, validation, f"{line}: --validation names a file"
 
 

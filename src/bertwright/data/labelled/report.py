@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bertwright.data.labelled.content import is_in_characters, key_of, label_of, labels_of, lengths_in_words, texts_of
-from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
+from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName, TextExample, WriteExample
 from bertwright.data.labelled.report_lines import report_lines
 from bertwright.data.labelled.report_warnings import report_warnings
 from bertwright.text.tokenizer import Tokenizer
@@ -40,9 +40,10 @@ class DataReport:
     """What data.json holds. Splits are "train", "validation" and "test"; every mapping by split has those that there are.
 
     label_counts: rows by split and label; of tags, entities by type; of numbers none. unit: what `words` counts, words, or characters of Chinese.
-    truncated: rows longer than max_length tokens (which lose their end, or for tag and answer become several windows). duplicates: rows that repeat an earlier
-    one's texts exactly. two_labels: how many texts carry different labels; conflicts: the first of them. overlaps: rows of validation and of test whose texts
-    stand in the training rows, and of test in the validation rows. one_split_only: labels that occur in one split alone. absent: labels that a split lacks.
+    truncated: rows, their targets included, longer than max_length tokens (which lose their end, or for tag and answer become several windows). duplicates:
+    rows that repeat an earlier one's texts exactly. two_labels: how many texts carry different labels; conflicts: the first of them. overlaps: rows of
+    validation and of test whose texts stand in the training rows, and of test in the validation rows. one_split_only: labels that occur in one split alone.
+    absent: labels that a split lacks.
     """
 
     task: TaskName
@@ -64,12 +65,12 @@ class DataReport:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The object of data.json."""
-        return asdict(self)
+        """The object of data.json. Its warnings name files and labels alone, without folders and rows' texts, since they are published with a model."""
+        return {**asdict(self), "warnings": report_warnings(asdict(self), quoting=False)}
 
     def lines(self, width: int = 100) -> list[str]:
         """The report for the screen, at most `width` columns wide, warnings last."""
-        return report_lines(self.to_json(), width=width)
+        return report_lines(asdict(self), width=width)
 
 
 def data_report(splits: LabelledSplits, tokenizer: Tokenizer, *, max_length: int) -> DataReport:
@@ -95,7 +96,7 @@ def data_report(splits: LabelledSplits, tokenizer: Tokenizer, *, max_length: int
         words=_lengths(words, splits.train),
         tokens=_lengths(tokens, splits.train),
         max_length=max_length,
-        truncated={name: sum(length > max_length for length in each) for name, each in tokens.items()},
+        truncated={name: _longer(part.examples, tokens[name], tokenizer, max_length=max_length) for name, part in parts.items()},
         duplicates={name: len(each) - len(set(each)) for name, each in keys.items()},
         two_labels=len(conflicts),
         conflicts=tuple(conflicts[:SHOWN]),
@@ -104,7 +105,7 @@ def data_report(splits: LabelledSplits, tokenizer: Tokenizer, *, max_length: int
         absent={name: tuple(label for label in names if name not in present[label]) for name in parts},
         left_out={name: dict(part.left_out) for name, part in parts.items()},
     )
-    return DataReport(**{**vars(report), "warnings": tuple(report_warnings(report.to_json()))})
+    return DataReport(**{**vars(report), "warnings": tuple(report_warnings(asdict(report), quoting=True))})
 
 
 def _token_lengths(examples: Sequence[Any], tokenizer: Tokenizer) -> list[int]:
@@ -117,6 +118,13 @@ def _token_lengths(examples: Sequence[Any], tokenizer: Tokenizer) -> list[int]:
         lengths = dict(zip(flat, map(len, tokenizer.encode_ids(flat)), strict=True))
         found += [max(sum(lengths[text] for text in texts) + special[len(texts) > 1] for texts in each) for each in sequences]
     return found
+
+
+def _longer(examples: Sequence[Any], lengths: Sequence[int], tokenizer: Tokenizer, *, max_length: int) -> int:
+    """Rows longer than max_length tokens; where something is to be written, in their source or their target."""
+    targets = [TextExample(text=example.target or "") for example in examples if isinstance(example, WriteExample)]
+    longest = map(max, lengths, _token_lengths(targets, tokenizer)) if targets else lengths
+    return sum(length > max_length for length in longest)
 
 
 def _label_counts(data: LabelledData, names: Sequence[str]) -> dict[str, int]:

@@ -26,7 +26,7 @@ def report_lines(report: Mapping[str, Any], *, width: int) -> list[str]:
     ]
     indent = max(_width(name) for name, _ in pairs) + 2
     lines = [line for name, value in pairs for line in _wrapped(name, value, indent, width)]
-    lines[1:1] = _labels(report["label_counts"], report["rows"], width)
+    lines[1:1] = _labels(report, width)
     for warning in report["warnings"]:
         lines += _wrapped("warning:", warning, len("warning: "), width)
     return lines
@@ -54,15 +54,16 @@ def _wrap(text: str, room: int) -> list[str]:
     return found
 
 
-def _labels(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, int], width: int) -> list[str]:
-    """A table of how often each label occurs in each split, the most frequent first."""
-    train = counts["train"]
+def _labels(report: Mapping[str, Any], width: int) -> list[str]:
+    """A table of how often each label occurs in each split, the most frequent first; shares are of the rows, those of entities of all entities."""
+    counts, train = report["label_counts"], report["label_counts"]["train"]
+    of = {part: sum(each.values()) if report["task"] == "tag" else report["rows"][part] for part, each in counts.items()}
     if not train:
         return []
     order = sorted(dict.fromkeys(label for each in counts.values() for label in each), key=lambda label: -train.get(label, 0))
     cells = [["label", *counts]]
     for label in order[:MOST_LABELS]:
-        cells.append([_shortened(label, min(LONGEST_LABEL, width // 3)), *(_share(each.get(label, 0), sum(each.values())) for each in counts.values())])
+        cells.append([_shortened(label, min(LONGEST_LABEL, width // 3)), *(_share(each.get(label, 0), of[part]) for part, each in counts.items())])
     wide = [max(_width(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = [
         "  ".join([_padded(row[0], wide[0]), *(" " * (size - _width(cell)) + cell for cell, size in zip(row[1:], wide[1:], strict=True))]) for row in cells

@@ -1,5 +1,6 @@
 """Where a number of the data report becomes a warning."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,13 @@ NAMED = 8
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
-def report_warnings(report: Mapping[str, Any]) -> list[str]:
-    """One line for each thing in a report (as `to_json` gives it) that would spoil a training or a measurement."""
-    return [*_labels(report), *_same_texts(report), *_sizes(report), *_left_out(report)]
+def report_warnings(report: Mapping[str, Any], *, quoting: bool) -> list[str]:
+    """One line for each thing in a report's fields that would spoil a training or a measurement. quoting: with the beginnings of texts, and files' folders."""
+    return [*_labels(report), *_same_texts(report, quoting=quoting), *_sizes(report), *_left_out(report)]
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
 
 
 def _names(labels: list[str] | tuple[str, ...]) -> str:
@@ -26,7 +31,7 @@ def _labels(report: Mapping[str, Any]) -> list[str]:
     found = []
     train, rows = report["label_counts"]["train"], report["rows"]["train"]
     for part, labels in report["one_split_only"].items():
-        if not labels:
+        if not labels or report["task"] == "choice":  # which of the choices is right says nothing of what can be learnt
             continue
         if part == "train":
             found.append(f"only the training rows have {_names(labels)}: how well {'it is' if len(labels) == 1 else 'they are'} learnt is not measured")
@@ -44,17 +49,19 @@ def _labels(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _same_texts(report: Mapping[str, Any]) -> list[str]:
+def _same_texts(report: Mapping[str, Any], *, quoting: bool) -> list[str]:
     found = []
-    if report["two_labels"]:
+    if count := report["two_labels"]:
         first = report["conflicts"][0]
-        differ = f'"{first["text"][:40]}" at {" and ".join(first["places"][:2])}'
-        found.append(f"{report['two_labels']:,} texts stand with different labels, such as {differ}: look which of them is right")
+        places = [place if quoting else re.split(r"[/\\]", place)[-1] for place in first["places"][:2]]
+        differ = (f'"{first["text"][:40]}" at ' if quoting else "that at ") + " and ".join(places)
+        found.append(f"{_many(count, 'text stands', 'texts stand')} with different labels, such as {differ}: look which of them is right")
     if (copies := report["duplicates"]["train"]) > MANY_DUPLICATES * report["rows"]["train"]:
-        found.append(f"{copies:,} training rows repeat an earlier one word for word: take the copies out")
+        found.append(f"{_many(copies, 'training row repeats', 'training rows repeat')} an earlier one word for word: take the copies out")
     for part in ("validation", "test"):
         if count := report["overlaps"].get(part):
-            found.append(f"{count:,} of the {report['rows'][part]:,} {part} rows stand in the training rows too, so the result will look better than it is")
+            stand = "stands" if count == 1 else "stand"
+            found.append(f"{count:,} of the {report['rows'][part]:,} {part} rows {stand} in the training rows too, so the result will look better than it is")
     return found
 
 
@@ -64,9 +71,12 @@ def _sizes(report: Mapping[str, Any]) -> list[str]:
     if cut > MUCH_TRUNCATION * rows and report["task"] not in ("tag", "answer"):
         found.append(f"{cut / rows:.0%} of the training rows lose their end at {report['max_length']} tokens: raise --max_seq_length")
     if (few := report["rows"]["validation"]) < FEW_TO_MEASURE:
-        found.append(f"only {few:,} validation rows: their metrics will be rough")
+        found.append(f"only {_many(few, 'validation row: its', 'validation rows: their')} metrics will be rough")
     return found
 
 
 def _left_out(report: Mapping[str, Any]) -> list[str]:
-    return [f"{count:,} {PARTS[part]} rows {wrong} were left out" for part, reasons in report["left_out"].items() for wrong, count in reasons.items()]
+    def line(part: str, wrong: str, count: int) -> str:
+        return f"{_many(count, f'{PARTS[part]} row {wrong} was', f'{PARTS[part]} rows {wrong} were')} left out"
+
+    return [line(part, wrong, count) for part, reasons in report["left_out"].items() for wrong, count in reasons.items()]

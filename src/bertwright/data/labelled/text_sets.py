@@ -49,7 +49,7 @@ def make_embeddings(reading: TableReading) -> Made:
     score_column = reading.roles.get("label") if reading.labelled else None
     examples = []
     for place, row in reading.rows():
-        texts = [text for column in columns if (text := text_of(row, column, place)) is not None]
+        texts = [text for column in columns if (text := text_of(row, column, place, drop=reading.config.drop_bad_rows)) is not None]
         if len(texts) < len(columns):
             reading.bad.add("without a text", place)
             continue
@@ -78,7 +78,10 @@ def make_written(reading: TableReading) -> Made:
     """A source and its target a row."""
     examples = []
     for place, row in reading.rows():
-        source, target = text_of(row, reading.roles["text"], place), text_of(row, reading.roles["pair"], place)
+        source, target = (
+            text_of(row, reading.roles["text"], place, drop=reading.config.drop_bad_rows),
+            text_of(row, reading.roles["pair"], place, drop=reading.config.drop_bad_rows),
+        )
         if source is None or target is None:
             reading.bad.add("without a source" if source is None else "without a target", place)
         else:

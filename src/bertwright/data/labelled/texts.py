@@ -38,13 +38,20 @@ class RawText:
         return self.value if isinstance(self.value, tuple) else (self.value,)
 
 
-def text_of(row: Mapping[str, Any], column: str, place: Place) -> str | None:
-    """A cell's text as it stands, None for an empty or blank one. Raises InputError for a cell that is no text, and for half a character."""
+def text_of(row: Mapping[str, Any], column: str, place: Place, *, drop: bool) -> str | None:
+    """A cell's text as it stands, None for an empty or blank one, and with `drop` for one that is no text.
+
+    Raises InputError for a cell that is no text otherwise, and for half a character.
+    """
     value = row.get(column)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(value, str):
-        raise InputError(f"{place}: column {column!r} holds {kind_of(value)}, not text: mend the row, or name another column")
+        if drop:
+            return None
+        raise InputError(
+            f"{place}: column {column!r} holds {kind_of(value)}, not text: mend the row, name another column, or pass --drop_bad_rows to leave it out"
+        )
     if not value or value.isspace():
         return None
     return value if value.isascii() else without_surrogates(value, Tally(), errors="refuse", where=place)
@@ -77,8 +84,8 @@ def _raw_texts(reading: TableReading) -> list[RawText]:
     several = reading.config.several_labels
     numbered = bool(reading.table.class_names.get(label_column))
     for place, row in reading.rows():
-        text = text_of(row, text_column, place)
-        pair = None if pair_column is None else text_of(row, pair_column, place)
+        text = text_of(row, text_column, place, drop=reading.config.drop_bad_rows)
+        pair = None if pair_column is None else text_of(row, pair_column, place, drop=reading.config.drop_bad_rows)
         if text is None or (pair is None and pair_column is not None):
             reading.bad.add("without a text", place)
             continue
@@ -204,8 +211,27 @@ def _classified(reading: TableReading, rows: Sequence[RawText], *, hot: int = 0)
         TextExample(text=row.text, pair=row.pair, label=tuple(of[raw] for raw in row.values) if several else of[row.values[0]], place=row.place) for row in rows
     ]
     said = [f"labels: {listed(names)} ({order}{'; a row may have several' if several else ''})"] if order else []
+    if known is None:
+        said += _looks_odd(names, several=several)
     lists = any(isinstance(row.value, tuple) for row in rows)
     return reading.made(examples, *said, labels=names, several=several, decided={"values": values_of(of, names), "hot": hot > 0 if lists else None})
+
+
+def _looks_odd(names: Sequence[str], *, several: bool) -> list[str]:
+    """What to say of labels that differ in capitals alone, and of those that look like several with a mark between them."""
+    said = []
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(name)
+    if doubled := [" and ".join(each) for each in alike.values() if len(each) > 1]:
+        said.append(f"labels: {listed(doubled)} differ in capitals alone, and are learnt as different labels: write them one way if they are one")
+    for mark in () if several else ";|":
+        marked = [name for name in names if mark in name]
+        if len(marked) * 2 >= len(names):
+            said.append(
+                f"labels: {len(marked):,} of {len(names):,} hold {mark!r}, such as {marked[0]!r}: pass --several_labels '{mark}' if a row may have several"
+            )
+    return said
 
 
 def values_of(of: Mapping[Raw, str], names: Sequence[str]) -> dict[str, str]:

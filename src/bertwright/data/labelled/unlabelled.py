@@ -108,7 +108,7 @@ def _texts(reading: TableReading) -> Make:
 
 def _all_texts(reading: TableReading, columns: list[str], place: Place, row: RowMapping) -> tuple[str, ...]:
     """The texts of these columns, none at all where one is blank."""
-    texts = tuple(text for column in columns if (text := text_of(row, column, place)) is not None)
+    texts = tuple(text for column in columns if (text := text_of(row, column, place, drop=reading.config.drop_bad_rows)) is not None)
     if len(texts) < len(columns):
         reading.bad.add("without a text", place)
         return ()
@@ -120,7 +120,7 @@ def _words(reading: TableReading) -> Make:
 
     def make(place: Place, row: RowMapping) -> TagExample | None:
         if isinstance(row.get(column), str):
-            text = text_of(row, column, place)
+            text = text_of(row, column, place, drop=reading.config.drop_bad_rows)
             if text is not None:
                 return TagExample(words=(), text=text, place=place)
         elif words := words_of(row, column, place):

@@ -8,7 +8,15 @@ TEXTS = (
 PAIRS = (
     *(("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("sentence_0", "sentence_1"), ("sentence_a", "sentence_b"), ("sent1", "sent2")),
     *(("text1", "text2"), ("text_1", "text_2"), ("question1", "question2"), ("question_1", "question_2"), ("premise", "hypothesis"), ("text_a", "text_b")),
-    *(("#1_string", "#2_string"), ("text", "text_pair"), ("text", "pair"), ("question", "sentence"), ("query", "passage"), ("query", "document")),
+    *(
+        ("#1_string", "#2_string"),
+        ("text", "text_pair"),
+        ("text", "pair"),
+        ("question", "sentence"),
+        ("query", "passage"),
+        ("query", "document"),
+        ("question", "passage"),
+    ),
     *(("claim", "evidence"), ("句子1", "句子2")),
 )
 LABELS = (
