@@ -22,7 +22,7 @@ class FinetuneConfig(DataConfig, TrainingConfig):
     metric
         The metric that the best checkpoint is chosen by.
     early_stopping_patience
-        Evaluations without a better metric after which the training ends.
+        Evaluations without a better metric, or the same and a lower loss, after which the training ends.
     label_smoothing
         Share of the target spread over all labels.
     class_weights

@@ -22,6 +22,7 @@ from bertwright.training.adversarial import token_table
 from bertwright.training.depth import freeze
 from bertwright.training.devices import Device
 from bertwright.training.finetune_config import FinetuneConfig
+from bertwright.training.judging import metric_problems
 from bertwright.training.labelled_source import LabelledItems
 from bertwright.training.plan import PASS_TOKENS, budget_of
 from bertwright.training.schedule import Budget
@@ -31,7 +32,7 @@ RATES = ((256, 3e-4), (512, 1e-4), (768, 5e-5), (1024, 2e-5))
 # Epochs by the number of training rows: few rows need more passes to be learnt at a small rate (Mosbach et al. 2021, section 6).
 EPOCHS = ((500, 20.0), (2_500, 10.0), (10_000, 5.0))
 MANY_ROWS_EPOCHS = 3.0
-# Vectors of a start that has good ones already are spoilt by larger rates (Reimers and Gurevych 2019, section 3).
+# Vectors are learnt at the rate of Reimers and Gurevych 2019, section 3; larger ones spoil those that a start has already.
 VECTOR_RATE = 2e-5
 # Rows a step: Devlin et al. 2018's 16 and 32, fewer where an epoch would otherwise be a handful of steps.
 STEPS_AN_EPOCH, LEAST_ROWS, SMALL_BATCH, BATCH = 20, 4, 16, 32
@@ -89,6 +90,8 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         splits = read_splits(train, config, seed=config.split_seed)
     except InputError as error:
         problems += error.problems
+    if splits is not None:
+        problems += metric_problems(splits.train.task, config.metric)
     if problems or begun is None or start is None or splits is None:
         raise InputError(*dict.fromkeys(problems))
     length = _length(config, start, splits.train.task)
@@ -151,6 +154,9 @@ def _dropout_keys(described: Config, config: FinetuneConfig) -> dict[str, Any]:
         rates = chosen.last.block.dropout
         hidden = rates.embeddings if config.hidden_dropout_prob is None else config.hidden_dropout_prob
         chosen = chosen.with_dropout(hidden, attention=rates.attention if config.attention_probs_dropout_prob is None else config.attention_probs_dropout_prob)
+        # Heads that follow the hidden states' rate go on following it.
+        heads = [dataclasses.replace(head, dropout=hidden) if head.dropout == rates.embeddings else head for head in chosen.heads]
+        chosen = dataclasses.replace(chosen, heads=tuple(heads))
     return {key: value for key, value in family.config(chosen).items() if "drop" in key}
 
 
@@ -160,7 +166,7 @@ def _resolve(config: FinetuneConfig, architecture: Architecture, splits: Labelle
     usual = next((rate for width, rate in RATES if architecture.hidden_size <= width), RATES[-1][1])
     rate = config.learning_rate or (VECTOR_RATE if splits.train.task == "embed" else usual)
     budgeted = any(getattr(config, name) is not None for name in ("max_steps", "max_tokens", "num_train_epochs", "max_minutes"))
-    batch_size = config.batch_size or _batch_size(rows) * device.world_size
+    batch_size = config.batch_size or -(-_batch_size(rows, splits.train.task) // device.world_size) * device.world_size
     if batch_size % device.world_size:
         raise InputError(f"batch_size {batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
     return dataclasses.replace(
@@ -177,8 +183,10 @@ def _resolve(config: FinetuneConfig, architecture: Architecture, splits: Labelle
     )
 
 
-def _batch_size(rows: int) -> int:
-    """32, or 16 below 10,000 rows, and so few of a small data set that an epoch has about 20 steps."""
+def _batch_size(rows: int, task: TaskName) -> int:
+    """32, or 16 below 10,000 rows, and so few of a small data set that an epoch has about 20 steps; vectors learn from a batch's other rows, and have 32."""
+    if task == "embed":
+        return BATCH
     usual = SMALL_BATCH if rows < EPOCHS[-1][0] else BATCH
     while usual > LEAST_ROWS and rows < STEPS_AN_EPOCH * usual:
         usual //= 2
@@ -191,8 +199,8 @@ def _in_passes(config: FinetuneConfig, task: Task, items: Items, device: Device)
     if not task.decomposes:
         if (config.micro_batch_size or share) < share or device.world_size > 1:
             raise InputError(
-                f"the loss of task {task.name} compares the rows of a batch with each other, so a batch is one pass on one device: "
-                f"leave micro_batch_size out, or take a smaller batch_size than {config.batch_size}"
+                f"the loss of task {task.name} compares the rows of a batch with each other, so a batch is one pass of one process: "
+                + ("run it without torchrun" if device.world_size > 1 else f"leave micro_batch_size out, or take batch_size {config.micro_batch_size}")
             )
         return dataclasses.replace(config, micro_batch_size=share)
     longest = max(item.length * len(item.rows) for item in items.items)

@@ -1,6 +1,6 @@
 """Fine-tuning: a plan, a run folder, a model with the task's head, the loop, and what the best checkpoint reaches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,13 @@ from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetune_plan import FinetunePlan, make_finetune_plan
 from bertwright.training.finetune_results import card_of, finish, finished_before
+from bertwright.training.judging import judge
 from bertwright.training.loop import Loop
 from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
 from bertwright.training.watching import begin, watched
-
-# Share of the loss in what evaluations are compared by: less than one row more or less of a million makes of a metric.
-TIE = 1e-7
 
 
 def finetune(
@@ -97,7 +95,7 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
             evaluate=_evaluation(plan, model),
             save=_saving(plan, run, device, updater, model, tell),
             tell=tell,
-            judge=partial(_judge, plan.task.metric),
+            judge=partial(judge, plan.task.metric),
             patience=config.early_stopping_patience,
         )
         if device.leads:
@@ -111,11 +109,6 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
         device.wait()
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return result
-
-
-def _judge(metric: str, metrics: Mapping[str, float]) -> float:
-    """Lower is better: the metric turned round, and where two evaluations have the same, the loss."""
-    return -metrics[f"eval_{metric}"] + TIE * min(metrics.get("eval_loss", 0.0), 1.0 / TIE)
 
 
 def _identified(plan: FinetunePlan) -> dict[str, Any]:
