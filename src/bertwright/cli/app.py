@@ -40,7 +40,7 @@ COMMANDS = (
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )
 
-HELP = "From raw text to a trained model that fills masks, with Hugging Face files at every step."
+HELP = "From raw text to a trained model, fine-tuned, measured and used, with Hugging Face files at every step."
 START = "Start with:  bertwright demo"
 CONFIG = "Any option can also stand in a YAML file, given with --config FILE.yaml: the same keys; the command line wins."
 
