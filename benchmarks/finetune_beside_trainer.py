@@ -68,7 +68,7 @@ def main() -> None:
 
     case = CASES[options.rival]
     files = {name: str(path) for name in ("validation", "test") if (path := getattr(options, name))}
-    splits = read_splits(str(options.train or options.data / case.folder), DataConfig(**{**case.config, **files}), seed=0)
+    splits = read_splits(str(options.train or options.data / case.folder), DataConfig(**{**case.config, **files}))
     for seed in options.seeds:
         found = train_with_trainer(
             options.weights, splits, epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate, seed=seed

@@ -80,23 +80,23 @@ def test_refused_in_lines_that_name_file_and_mend(tmp_path: Path, case: str) -> 
     name, content, options, message = REFUSED[case]
     (tmp_path / name).write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError, match=message) as caught:
-        read_splits(str(tmp_path / name), DataConfig(**options), seed=0)
+        read_splits(str(tmp_path / name), DataConfig(**options))
     assert all("\n" not in problem for problem in caught.value.problems)
 
 
 def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD + ",x\ni j,\nk,l,m\n")
     with pytest.raises(InputError) as caught:
-        read_splits(str(tmp_path / "a.csv"), DataConfig(), seed=0)
+        read_splits(str(tmp_path / "a.csv"), DataConfig())
     assert len(caught.value.problems) == 3
     with pytest.raises(InputError) as caught:
-        read_splits(str(tmp_path / "a.csv"), DataConfig(text_column="body", label_column="kind"), seed=0)
+        read_splits(str(tmp_path / "a.csv"), DataConfig(text_column="body", label_column="kind"))
     assert len(caught.value.problems) == 2
 
 
 def test_bad_rows_are_left_out_and_counted_where_the_user_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD + ",x\n ,y\ni j,\nk,l,m\n")
-    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(drop_bad_rows=True), seed=0)
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(drop_bad_rows=True))
     assert splits.train.left_out == {"without a text": 2, "without a label": 1, "with 3 cells in place of 2": 1}
     assert len(splits.train.examples) + len(splits.validation.examples) == 4
     assert any(line.endswith("2 rows without a text left out") for line in splits.said)
@@ -105,21 +105,21 @@ def test_bad_rows_are_left_out_and_counted_where_the_user_says_so(tmp_path: Path
 def test_many_bad_rows_are_named_by_the_first(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD + "w,\n" * 1000)
     with pytest.raises(InputError, match=r"1,000 rows without a label \(lines 6, 7, 8, 9, 10, 11, 12, 13 and 992 more\)"):
-        read_splits(str(tmp_path / "a.csv"), DataConfig(), seed=0)
+        read_splits(str(tmp_path / "a.csv"), DataConfig())
 
 
 def test_empty_parquet_and_a_column_that_is_no_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}), tmp_path / "empty.parquet")
     with pytest.raises(InputError, match=r"empty\.parquet: no rows in it"):
-        read_splits(str(tmp_path / "empty.parquet"), DataConfig(), seed=0)
+        read_splits(str(tmp_path / "empty.parquet"), DataConfig())
     pq.write_table(pa.table({"text": [1, 2, 3, 4], "label": [0, 1, 0, 1]}), tmp_path / "numbers.parquet")
     with pytest.raises(InputError, match=r"numbers\.parquet, row 1: column 'text' holds a int \(1\), not text"):
-        read_splits(str(tmp_path / "numbers.parquet"), DataConfig(), seed=0)
+        read_splits(str(tmp_path / "numbers.parquet"), DataConfig())
 
 
 def test_rows_that_repeat_an_id_are_kept_and_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text,label\n1,a b,x\n2,c d,y\n1,e f,x\n3,g h,y\n")
-    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig())
     assert len(splits.train.examples) + len(splits.validation.examples) == 4
     assert any("1 row with the id of an earlier row (line 4): all are kept" in line for line in splits.said)
 
@@ -129,7 +129,7 @@ def test_a_label_that_training_never_saw_is_named(tmp_path: Path, part: str) -> 
     (tmp_path / "a.csv").write_text(GOOD)
     (tmp_path / "b.csv").write_text("text,label\na b,x\nc d,z\ne f,w\ng h,z\n")
     with pytest.raises(InputError) as caught:
-        read_splits(str(tmp_path / "a.csv"), DataConfig(**{part: str(tmp_path / "b.csv")}), seed=0)
+        read_splits(str(tmp_path / "a.csv"), DataConfig(**{part: str(tmp_path / "b.csv")}))
     assert caught.value.problems == (
         f"{tmp_path}/b.csv: label 'z' (2 rows: lines 3 and 5) was never seen in training, which had x, y: "
         f"add rows of it to {tmp_path}/a.csv, or take these out",
@@ -141,7 +141,7 @@ def test_a_later_file_must_have_the_columns_too(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
     (tmp_path / "b.csv").write_text("id,label\n1,x\n2,y\n")
     with pytest.raises(InputError, match=r"b\.csv: no column for the text, found id, label"):
-        read_splits(str(tmp_path / "a.csv"), DataConfig(validation=str(tmp_path / "b.csv")), seed=0)
+        read_splits(str(tmp_path / "a.csv"), DataConfig(validation=str(tmp_path / "b.csv")))
 
 
 def test_a_label_that_the_model_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bertwright.errors import InputError
 
 def split(folder: Path, text: str, *, name: str = "a.csv", **options: Any) -> LabelledSplits:
     (folder / name).write_text(text)
-    return read_splits(str(folder / name), DataConfig(**options), seed=0)
+    return read_splits(str(folder / name), DataConfig(**options))
 
 
 def lines(names: str, *rows: Any, mark: str = ",") -> str:
@@ -121,7 +121,7 @@ def test_class_names_in_parquet_are_read(tmp_path: Path, form: str) -> None:
     table = pa.table({"text": [f"t {n}" for n in range(12)], "label": values})
     table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": {"text": {"_type": "Value"}, "label": feature}}})})
     pq.write_table(table, tmp_path / "a.parquet")
-    assert read_splits(str(tmp_path / "a.parquet"), DataConfig(), seed=0).train.labels == ("neg", "pos")
+    assert read_splits(str(tmp_path / "a.parquet"), DataConfig()).train.labels == ("neg", "pos")
 
 
 def test_decimal_commas(tmp_path: Path) -> None:

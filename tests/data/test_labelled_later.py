@@ -25,7 +25,7 @@ def both(folder: Path, train: str, later: str, *, ending: str = "csv", **options
     """The splits with a validation file, and that file read again as a checkpoint's user does, with nothing but what JSON kept."""
     (folder / f"train.{ending}").write_text(train)
     (folder / f"later.{ending}").write_text(later)
-    splits = read_splits(str(folder / f"train.{ending}"), DataConfig(validation=str(folder / f"later.{ending}"), **options), seed=0)
+    splits = read_splits(str(folder / f"train.{ending}"), DataConfig(validation=str(folder / f"later.{ending}"), **options))
     again = read_labelled(
         str(folder / f"later.{ending}"),
         task=splits.train.task,
@@ -53,7 +53,7 @@ def test_numbers_keep_the_names_that_training_gave_them(tmp_path: Path) -> None:
 def test_names_for_numbers_that_may_count_from_0_or_1_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(table("text,label", [(f"t {n}", n % 2 + 1) for n in range(12)]))
     with pytest.raises(InputError, match="neither 0 nor 3 occurs"):
-        read_splits(str(tmp_path / "a.csv"), DataConfig(label_names="a,b,c"), seed=0)
+        read_splits(str(tmp_path / "a.csv"), DataConfig(label_names="a,b,c"))
 
 
 def test_numbers_of_tags_keep_their_names(tmp_path: Path) -> None:
@@ -130,6 +130,6 @@ def test_what_is_taken_for_granted_in_later_files_is_said(tmp_path: Path) -> Non
 
 def test_rows_to_predict_are_found_in_the_columns_of_training(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(table("text,phrase,label", [(f"t {n}", f"p {n}", n % 2) for n in range(12)]))
-    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(text_column="phrase"), seed=0)
+    splits = read_splits(str(tmp_path / "a.csv"), DataConfig(text_column="phrase"))
     found = read_to_predict(str(tmp_path / "a.csv"), task="classify", config=DataConfig(), known=splits.train.decisions)
     assert [example.text for _, example in found.rows][:2] == ["p 0", "p 1"]

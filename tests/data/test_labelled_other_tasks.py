@@ -14,7 +14,7 @@ from bertwright.errors import InputError
 
 def split(tmp_path: Path, rows: list[dict[str, Any]], **options: Any) -> LabelledSplits:
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return read_splits(str(tmp_path / "a.jsonl"), DataConfig(**options), seed=0)
+    return read_splits(str(tmp_path / "a.jsonl"), DataConfig(**options))
 
 
 CHOICES: dict[str, tuple[dict[str, Any], str, tuple[str, ...], int]] = {

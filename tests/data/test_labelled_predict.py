@@ -11,7 +11,7 @@ import pytest
 from bertwright.data.labelled import table
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import ChoiceExample, EmbedExample, QuestionExample, TagExample, TextExample, WriteExample
-from bertwright.data.labelled.unlabelled import read_rows, read_to_predict, read_unlabelled
+from bertwright.data.labelled.unlabelled import read_to_predict
 from bertwright.errors import InputError
 
 CASES: dict[str, tuple[str, str, Any]] = {
@@ -54,7 +54,7 @@ def test_rows_are_read_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytest
     original = table.json_rows
     monkeypatch.setattr(table, "json_rows", counted)
     (tmp_path / "a.jsonl").write_text('{"text": "some words"}\n' * 20_000)
-    assert len(list(islice(read_unlabelled(str(tmp_path / "a.jsonl"), task="classify", config=DataConfig()), 10))) == 10
+    assert len(list(islice(read_to_predict(str(tmp_path / "a.jsonl"), task="classify", config=DataConfig()).rows, 10))) == 10
     assert read <= 2_000
 
 
@@ -84,14 +84,14 @@ def test_missing_columns_are_said_before_anything_is_read(tmp_path: Path) -> Non
 
 def test_a_single_column_without_a_known_name_is_the_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("remark\nso good\nso bad\n")
-    assert [example.text for example in read_unlabelled(str(tmp_path / "a.csv"), task="classify", config=DataConfig())][-2:] == ["so good", "so bad"]
+    assert [example.text for _, example in read_to_predict(str(tmp_path / "a.csv"), task="classify", config=DataConfig()).rows][-2:] == ["so good", "so bad"]
 
 
-def test_rows_of_a_table_as_they_stand(tmp_path: Path) -> None:
+def test_rows_keep_all_of_their_cells(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('id,text,more\n1,"a, b",\n2,c,x\n')
-    columns, rows = read_rows(str(tmp_path / "a.csv"), DataConfig())
-    assert columns == ("id", "text", "more")
-    assert [(place.number, row) for place, row in rows] == [(2, {"id": "1", "text": "a, b", "more": ""}), (3, {"id": "2", "text": "c", "more": "x"})]
+    found = read_to_predict(str(tmp_path / "a.csv"), task="classify", config=DataConfig())
+    assert found.columns == ("id", "text", "more")
+    assert [row for row, _ in found.rows] == [{"id": "1", "text": "a, b", "more": ""}, {"id": "2", "text": "c", "more": "x"}]
     (tmp_path / "a.csv").write_text("id,text\n1,a,b\n2,c\n")
-    with pytest.raises(InputError, match=r"a\.csv, line 2: has 3 cells in place of 2"):
-        list(read_rows(str(tmp_path / "a.csv"), DataConfig())[1])
+    with pytest.raises(InputError, match=r"a\.csv: 1 row with 3 cells in place of 2 \(line 2\)"):
+        list(read_to_predict(str(tmp_path / "a.csv"), task="classify", config=DataConfig()).rows)

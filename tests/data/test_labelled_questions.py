@@ -33,7 +33,7 @@ def question(text: str, start: int, **more: Any) -> dict[str, Any]:
 
 def test_version_1(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(squad([question("Anna", 0), question("Rome", 45)], contexts=5))
-    splits = read_splits(str(tmp_path / "a.json"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.json"), DataConfig())
     assert splits.train.task == "answer"
     assert (len(splits.train.examples), len(splits.validation.examples)) == (8, 2)
     assert not {example.context for example in splits.train.examples} & {example.context for example in splits.validation.examples}
@@ -44,7 +44,7 @@ def test_version_1(tmp_path: Path) -> None:
 def test_version_2_has_questions_without_an_answer(tmp_path: Path) -> None:
     impossible = {"question": "Who is Dora?", "answers": [], "is_impossible": True, "plausible_answers": [{"text": "Anna", "answer_start": 0}]}
     (tmp_path / "a.json").write_text(squad([question("Anna", 0, is_impossible=False), impossible], version="v2.0"))
-    splits = read_splits(str(tmp_path / "a.json"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.json"), DataConfig())
     assert {example.question: example.answers for example in splits.train.examples} == {"Who is Anna?": (Answer(text="Anna", start=0),), "Who is Dora?": ()}
     assert any("2 questions have no answer in their context" in line for line in splits.said)
 
@@ -94,7 +94,7 @@ def test_the_nearest_place_of_an_answer_is_taken(text: str, start: int | None, f
 
 def test_moved_answers_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(squad([question("Rome", 40), question("Anna", 0)]))
-    splits = read_splits(str(tmp_path / "a.json"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.json"), DataConfig())
     assert any("2 answers stand elsewhere in their context" in line for line in splits.said)
 
 
@@ -129,12 +129,12 @@ def test_refused(tmp_path: Path, case: str) -> None:
     text, message = REFUSED[case]
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=message):
-        read_splits(str(tmp_path / "a.json"), DataConfig(task="answer"), seed=0)
+        read_splits(str(tmp_path / "a.json"), DataConfig(task="answer"))
 
 
 def test_bad_questions_are_left_out_where_the_user_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(squad([question("Anna", 0), question("Dora", 3)]))
-    splits = read_splits(str(tmp_path / "a.json"), DataConfig(drop_bad_rows=True), seed=0)
+    splits = read_splits(str(tmp_path / "a.json"), DataConfig(drop_bad_rows=True))
     assert splits.train.left_out == {"whose answer is not in the context": 2}
 
 

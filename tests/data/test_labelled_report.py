@@ -162,7 +162,7 @@ def test_the_report_of_shared_emotion(tokenizer: Tokenizer) -> None:
     from bertwright.data.labelled.config import DataConfig
     from bertwright.data.labelled.reading import read_splits
 
-    report = data_report(read_splits(str(folder), DataConfig(), seed=0), tokenizer, max_length=128)
+    report = data_report(read_splits(str(folder), DataConfig()), tokenizer, max_length=128)
     assert report.label_counts["train"] == {"0": 4666, "1": 5362, "2": 1304, "3": 2159, "4": 1937, "5": 572}
     assert (report.duplicates["train"], report.two_labels, report.overlaps["test"]) == (31, 51, 11)
 

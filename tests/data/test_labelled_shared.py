@@ -16,7 +16,7 @@ SHARED = Path(__file__).parents[2] / "../shared/data"
 def read(name: str, **options: str) -> LabelledSplits:
     if not (SHARED / name).exists():
         pytest.skip(f"{SHARED / name} is not there")
-    return read_splits(str(SHARED / name), DataConfig(**options), seed=0)
+    return read_splits(str(SHARED / name), DataConfig(**options))
 
 
 # Rows of train and dev, labels, metric, and how many rows have the first label, of the files as the data's README counts them.
@@ -64,11 +64,11 @@ def test_mnli_and_qqp_as_their_files_stand(tmp_path: Path) -> None:
         + "".join(f'{n}\t{n}\t{n}n\tfiction\tA "quote {n}.\tB {n}.\tneutral\t{("entailment", "neutral", "contradiction")[n % 3]}\n' for n in range(6))
     )
     (tmp_path / "dev_matched.tsv").write_text("index\tsentence1\tsentence2\tlabel1\tlabel2\tgold_label\n0\tA\tB\tneutral\tentailment\tentailment\n")
-    mnli = read_splits(str(tmp_path), DataConfig(glue="mnli"), seed=0)
+    mnli = read_splits(str(tmp_path), DataConfig(glue="mnli"))
     assert (mnli.train.labels, mnli.validation.examples[0].label) == (("entailment", "neutral", "contradiction"), "entailment")
     assert mnli.train.examples[0].text == 'A "quote 0.'
     (tmp_path / "qqp.tsv").write_text("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n" + "".join(f"{n}\t1\t2\tA {n}?\tB?\t{n % 2}\n" for n in range(6)))
-    qqp = read_splits(str(tmp_path / "qqp.tsv"), DataConfig(glue="qqp"), seed=0)
+    qqp = read_splits(str(tmp_path / "qqp.tsv"), DataConfig(glue="qqp"))
     assert (qqp.train.labels, qqp.metric) == (("not_duplicate", "duplicate"), "f1")
 
 

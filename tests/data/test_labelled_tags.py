@@ -43,7 +43,7 @@ def shuffled(tags: list[str]) -> list[tuple[list[str], list[str]]]:
 def test_every_scheme_becomes_bio(tmp_path: Path, name: str, separator: str) -> None:
     tags = [tag.replace("-", separator) for tag in SCHEMES[name]]
     (tmp_path / "a.txt").write_text(conll(*shuffled(tags)))
-    splits = read_splits(str(tmp_path / "a.txt"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.txt"), DataConfig())
     assert (splits.train.task, splits.train.scheme) == ("tag", name)
     assert splits.train.labels == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
     assert all(example.tags == (*BIO, "O") for example in [*splits.train.examples, *splits.validation.examples])
@@ -62,7 +62,7 @@ def test_entities_are_those_that_seqeval_finds(tmp_path: Path, name: str) -> Non
 def test_rows_of_tokens_and_tags(tmp_path: Path) -> None:
     rows = [{"id": number, "tokens": [*WORDS, str(number)], "ner_tags": [*BIO, "O"]} for number in range(4)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    splits = read_splits(str(tmp_path / "a.jsonl"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.jsonl"), DataConfig())
     assert (splits.train.task, splits.train.columns) == ("tag", {"text": "tokens", "label": "ner_tags"})
     assert splits.train.examples[0].tags == (*BIO, "O")
 
@@ -123,7 +123,7 @@ def test_slips_are_read_as_seqeval_reads_them_and_said(tmp_path: Path, case: str
     good = ["B-A", "E-A", "O", "S-A"] if "IOBES" in case or "open" in case else ["B-A", "I-A", "O", "B-A"]
     sentences = [([f"w{number}", "x", "y", "z"], good) for number in range(40)]
     (tmp_path / "a.txt").write_text(conll((["a", "b", "c", "d"], tags), *sentences))
-    splits = read_splits(str(tmp_path / "a.txt"), DataConfig(), seed=0)
+    splits = read_splits(str(tmp_path / "a.txt"), DataConfig())
     read_as = next(example.tags for example in [*splits.train.examples, *splits.validation.examples] if example.words[0] == "a")
     assert list(read_as) == expected
     assert any(re.search(message, line) for line in splits.said), splits.said
@@ -150,7 +150,7 @@ def test_refused(tmp_path: Path, case: str) -> None:
     text, message = REFUSED[case]
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(InputError, match=message):
-        read_splits(str(tmp_path / "a.txt"), DataConfig(), seed=0)
+        read_splits(str(tmp_path / "a.txt"), DataConfig())
 
 
 def test_rows_whose_tags_are_not_as_many_as_their_words(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_type_that_training_never_saw_is_named_once(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(conll(*shuffled(BIO)))
     (tmp_path / "b.txt").write_text(conll((["x", "y", "z"], ["B-TIME", "I-TIME", "O"]), (WORDS, BIO)))
     with pytest.raises(InputError) as caught:
-        read_splits(str(tmp_path / "a.txt"), DataConfig(validation=str(tmp_path / "b.txt")), seed=0)
+        read_splits(str(tmp_path / "a.txt"), DataConfig(validation=str(tmp_path / "b.txt")))
     assert len(caught.value.problems) == 1
     assert "label 'TIME' (1 row: line 1) was never seen in training, which had LOC, ORG, PER" in caught.value.problems[0]
 
@@ -178,5 +178,5 @@ def test_a_type_that_training_never_saw_is_named_once(tmp_path: Path) -> None:
 def test_a_later_file_in_another_scheme_is_read_too(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(conll(*shuffled(BIO)))
     (tmp_path / "b.txt").write_text(conll(*shuffled(SCHEMES["BMES"])))
-    splits = read_splits(str(tmp_path / "a.txt"), DataConfig(validation=str(tmp_path / "b.txt")), seed=0)
+    splits = read_splits(str(tmp_path / "a.txt"), DataConfig(validation=str(tmp_path / "b.txt")))
     assert splits.validation.examples[0].tags == (*BIO, "O")

@@ -22,7 +22,7 @@ ROWS = [(f"some {word} words of number {number}", ("good", "bad")[number % 2]) f
 
 
 def split(path: Path, **options: Any) -> LabelledSplits:
-    return read_splits(str(path), DataConfig(**options), seed=0)
+    return read_splits(str(path), DataConfig(**options))
 
 
 def whole(path: Path, **options: Any) -> list[TextExample]:
@@ -263,7 +263,7 @@ def test_a_data_set_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return found if split is None else found[split]
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    splits = read_splits("someone/reviews:small", DataConfig(), seed=0)
+    splits = read_splits("someone/reviews:small", DataConfig())
     assert (splits.train.labels, len(splits.train.examples), len(splits.validation.examples), splits.test) == (("neg", "pos"), 20, 6, None)
     assert any("test: someone/reviews:small@test has no labels" in line for line in splits.said)
     assert set(asked) == {("someone/reviews", "small", split) for split in (None, "train", "validation", "test")}

@@ -87,7 +87,7 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
     except InputError as error:
         problems += error.problems
     try:
-        splits = read_splits(train, config, seed=config.split_seed)
+        splits = read_splits(train, config)
     except InputError as error:
         problems += error.problems
     if splits is not None:

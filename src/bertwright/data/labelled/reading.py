@@ -1,9 +1,11 @@
-"""Files of labelled rows as what the tasks are learnt from, whatever the files' kind."""
+"""Files of labelled rows, whatever their kind, as what is trained on, evaluated on while training, and tested on; rows held out where no file says which."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from bertwright.data.labelled.bad_rows import listed, many_rows
 from bertwright.data.labelled.config import DataConfig
@@ -14,16 +16,17 @@ from bertwright.data.labelled.glue import GlueTask, glue_task
 from bertwright.data.labelled.known import Known, Made, parts_of
 from bertwright.data.labelled.making import make
 from bertwright.data.labelled.opening import first_of, open_all
-from bertwright.data.labelled.splits import hold_out
 from bertwright.data.sources import TSV, Source, find_source
 from bertwright.errors import InputError
 
+MOST = 2  # times the share asked for: labels of few rows may raise it so far
 
-def read_splits(train: str, config: DataConfig, *, seed: int) -> LabelledSplits:
+
+def read_splits(train: str, config: DataConfig) -> LabelledSplits:
     """The rows to train on, to evaluate on while training and, where there are any, to test on.
 
     train: a file, a folder with files for training, validation and test, a saved Hugging Face data set, or one on the hub.
-    Without validation rows some are held out, by label and seed. Raises InputError with all that is wrong with the files.
+    Without validation rows some are held out, by label and the config's split_seed. Raises InputError with all that is wrong with the files.
     """
     glue = glue_task(config.glue)
     files = find_files(train, config, glue)
@@ -31,7 +34,7 @@ def read_splits(train: str, config: DataConfig, *, seed: int) -> LabelledSplits:
     data, said = first.data, [*first.said, *files.said]
     known = Known.of(data)
     if files.validation is None:
-        data, validation, line = _held_out(data, config.validation_fraction, seed)
+        data, validation, line = _held_out(data, config.validation_fraction, config.split_seed)
         said.append(line)
     else:
         validation = _read(files.validation, config, glue, known=known).data
@@ -126,3 +129,28 @@ def _strata(data: LabelledData) -> list[str]:
         return [""] * len(data.examples)
     counts = Counter(label for example in data.examples for label in labels_of(example))
     return [min(labels_of(example), key=lambda label: (counts[label], label), default="") for example in data.examples]
+
+
+def hold_out(groups: Sequence[Hashable], strata: Sequence[Hashable], *, fraction: float, seed: int) -> list[int]:
+    """The rows to hold out, ascending: of each stratum (a label) a share of `fraction`, and one group of those too small for that.
+
+    Such single groups are taken of the larger strata first, and only until twice `fraction` of all groups is held out. A stratum of one group stays in
+    training whole. groups: rows of one group (the same text, the same paragraph) stay together; a group counts for the stratum of its first row.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    by_stratum: dict[Hashable, list[list[int]]] = {}
+    for rows in members.values():
+        by_stratum.setdefault(strata[rows[0]], []).append(rows)
+    random = np.random.default_rng(seed)
+    held: list[int] = []
+    counts = {name: min(round(len(each) * fraction), len(each) - 1) for name, each in by_stratum.items()}
+    room = max(round(MOST * fraction * len(members)), 1) - sum(counts.values())
+    small = sorted((name for name, each in by_stratum.items() if counts[name] < 1 < len(each)), key=lambda name: -len(by_stratum[name]))
+    for name in small[: max(room, 0)]:
+        counts[name] = 1
+    for name, each in by_stratum.items():
+        for index in random.permutation(len(each))[: counts[name]]:
+            held += each[index]
+    return sorted(held)

@@ -21,7 +21,6 @@ from bertwright.data.labelled.texts import text_of
 from bertwright.data.places import Place
 from bertwright.data.readers import lines, text_chunks
 from bertwright.data.sources import TEXT, Source, find_source
-from bertwright.errors import InputError
 
 RowMapping = Mapping[str, Any]
 
@@ -39,24 +38,6 @@ class RowsToPredict:
     left_out: Mapping[str, int]
 
 
-def read_unlabelled(path: str, *, task: TaskName, config: DataConfig) -> Iterator[Example]:
-    """The examples of a file without their labels, one by one; see `read_to_predict`."""
-    return (example for _, example in read_to_predict(path, task=task, config=config).rows)
-
-
-def read_rows(path: str, config: DataConfig) -> tuple[tuple[str, ...], Iterator[tuple[Place, RowMapping]]]:
-    """The columns of a table and its rows as they stand, with their places. Raises InputError for a row of another width."""
-    table = _table(find_source(path), None, config)
-
-    def rows() -> Iterator[tuple[Place, RowMapping]]:
-        for place, row in table.rows:
-            if not isinstance(row, Mapping):
-                raise InputError(f"{place}: has {row.found} cells in place of {row.expected}: quote cells that hold the separator, or mend the row")
-            yield place, row
-
-    return table.columns, rows()
-
-
 def read_to_predict(path: str, *, task: TaskName, config: DataConfig, known: Mapping[str, Any] | None = None) -> RowsToPredict:
     """The rows of a table, of CoNLL columns or SQuAD, or the lines of a text file; labels may be there and are passed over.
 
@@ -71,8 +52,8 @@ def read_to_predict(path: str, *, task: TaskName, config: DataConfig, known: Map
     return RowsToPredict(name=reading.name, columns=reading.table.columns, rows=_examples(reading, left_out), left_out=left_out)
 
 
-def _table(source: Source, task: TaskName | None, config: DataConfig, known: Known | None = None) -> Table:
-    if source.format == TEXT and not (task in (None, "tag") and looks_like_conll(source)):
+def _table(source: Source, task: TaskName, config: DataConfig, known: Known) -> Table:
+    if source.format == TEXT and not (task == "tag" and looks_like_conll(source)):
         text_lines = lines(text_chunks(source, Tally(), errors="refuse", cleaned=False), Tally())
         rows = ((Place(source.name, "line", number), {"text": line}) for number, line in enumerate(text_lines, start=1))
         return Table(name=source.name, kind="lines of text", columns=("text",), rows=rows)
