@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from bertwright.architecture import Block
 from bertwright.blocks.cache import KeysValues
 from bertwright.blocks.layout import Layout
+from bertwright.blocks.linear import Linear
 from bertwright.blocks.positions import NOWHERE, Placement
 from bertwright.blocks.scores import Scores
 
@@ -23,8 +24,8 @@ class Attention(nn.Module):
         self.num_heads, self.head_size, self.dropout = block.num_heads, block.head_size, block.dropout.attention
         self.scale = block.head_size**-0.5 if block.scaled else 1.0
         self.causal, self.window = causal, window
-        self.query, self.key, self.value = nn.Linear(size, inner, bias=bias), nn.Linear(size, inner, bias=bias), nn.Linear(size, inner, bias=bias)
-        self.output = nn.Linear(inner, size, bias=bias)
+        self.query, self.key, self.value = Linear(size, inner, bias=bias), Linear(size, inner, bias=bias), Linear(size, inner, bias=bias)
+        self.output = Linear(inner, size, bias=bias)
 
     def split(self, projected: Tensor) -> Tensor:
         """[batch, length, heads x head_size] -> [batch, heads, length, head_size]."""

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from bertwright.architecture import Block
 from bertwright.blocks.activation import activation
+from bertwright.blocks.linear import Linear
 
 
 class FeedForward(nn.Module):
@@ -13,10 +14,10 @@ class FeedForward(nn.Module):
         super().__init__()
         wide, bias = (block.hidden_size, block.intermediate_size), block.feed_forward_bias
         if block.gated:
-            self.gate, self.value = nn.Linear(*wide, bias=bias), nn.Linear(*wide, bias=bias)
+            self.gate, self.value = Linear(*wide, bias=bias), Linear(*wide, bias=bias)
         else:
-            self.up = nn.Linear(*wide, bias=bias)
-        self.down = nn.Linear(block.intermediate_size, block.hidden_size, bias=bias)
+            self.up = Linear(*wide, bias=bias)
+        self.down = Linear(block.intermediate_size, block.hidden_size, bias=bias)
         self.gated, self.activation = block.gated, activation(block.activation)
         self.dropout = nn.Dropout(block.dropout.activation)
 

@@ -163,8 +163,8 @@ class Predictor:
 
     @cached_property
     def task(self) -> Task | None:
-        """What the checkpoint was fine-tuned for; None where that is nothing. Raises CheckpointError where its files contradict each other."""
-        return task_of(self.checkpoint)
+        """What the checkpoint was fine-tuned for; None where that is nothing, or nowhere said. Raises CheckpointError where its files contradict each other."""
+        return task_of(self.checkpoint) if (self.checkpoint / "config.json").is_file() else None
 
     @cached_property
     def row_length(self) -> int:

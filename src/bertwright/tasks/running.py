@@ -13,7 +13,7 @@ from bertwright.tasks.passes import cores, each
 from bertwright.tasks.task import Item, Reading, Task
 
 # Padded tokens a pass: enough to keep a device busy, few enough that the activations stay in its caches. On a CPU a pass has a core to itself.
-CPU_TOKENS = 2048
+CPU_TOKENS = 1024
 TOKENS = 32768
 
 
