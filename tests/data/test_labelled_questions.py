@@ -8,8 +8,8 @@ import pytest
 
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import Answer
-from bertwright.data.labelled.questions import locate
 from bertwright.data.labelled.reading import read_labelled, read_splits
+from bertwright.data.labelled.rows.questions import locate
 from bertwright.errors import InputError
 
 CONTEXT = "Anna met Bob in Rome. Later Anna met Carl in Rome."

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bertwright.data.labelled.cells import parsed
-from bertwright.data.labelled.choices import choice_columns, choice_roles
 from bertwright.data.labelled.columns import Roles, find, is_identifier, text_roles
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.labelled.labels import number_of
+from bertwright.data.labelled.rows.choices import choice_columns, choice_roles
+from bertwright.data.labelled.rows.text_sets import embed_roles, write_roles
 from bertwright.data.labelled.table import Table
-from bertwright.data.labelled.text_sets import embed_roles, write_roles
 from bertwright.data.labelled.usual_columns import ANSWERS, CONTEXTS, EMBED_PAIRS, QUESTIONS, TAGS, WORDS, WRITTEN
 from bertwright.data.places import Place
 from bertwright.errors import InputError

@@ -5,18 +5,18 @@ from dataclasses import replace
 from typing import Any
 
 from bertwright.data.labelled.bad_rows import BadRows
-from bertwright.data.labelled.choices import make_choices
 from bertwright.data.labelled.columns import named_column, named_roles
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.labelled.guessing import guess_task, roles_for, unused_texts
 from bertwright.data.labelled.known import Known, Made, TableReading
 from bertwright.data.labelled.labels import number_of, split_names
-from bertwright.data.labelled.questions import make_questions
+from bertwright.data.labelled.rows.choices import make_choices
+from bertwright.data.labelled.rows.questions import make_questions
+from bertwright.data.labelled.rows.tags import make_tags
+from bertwright.data.labelled.rows.text_sets import make_embeddings, make_written
+from bertwright.data.labelled.rows.texts import make_texts
 from bertwright.data.labelled.table import Row, Table, WrongCells
-from bertwright.data.labelled.tags import make_tags
-from bertwright.data.labelled.text_sets import make_embeddings, make_written
-from bertwright.data.labelled.texts import make_texts
 from bertwright.data.places import Place
 from bertwright.errors import InputError
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bertwright.data.cleaning import Tally
-from bertwright.data.labelled.choices import offered
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.conll import looks_like_conll
 from bertwright.data.labelled.examples import ChoiceExample, EmbedExample, Example, TagExample, TaskName, TextExample, WriteExample
@@ -13,11 +12,12 @@ from bertwright.data.labelled.glue import glue_task
 from bertwright.data.labelled.known import Known, TableReading
 from bertwright.data.labelled.making import begin_reading
 from bertwright.data.labelled.opening import open_labelled
-from bertwright.data.labelled.questions import Questions
 from bertwright.data.labelled.reading import with_glue
+from bertwright.data.labelled.rows.choices import offered
+from bertwright.data.labelled.rows.questions import Questions
+from bertwright.data.labelled.rows.tags import words_of
+from bertwright.data.labelled.rows.texts import text_of
 from bertwright.data.labelled.table import Table
-from bertwright.data.labelled.tags import words_of
-from bertwright.data.labelled.texts import text_of
 from bertwright.data.places import Place
 from bertwright.data.readers import lines, text_chunks
 from bertwright.data.sources import TEXT, Source, find_source

@@ -8,7 +8,7 @@ from bertwright.data.labelled.columns import find
 from bertwright.data.labelled.examples import Answer, QuestionExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import number_of
-from bertwright.data.labelled.texts import text_of
+from bertwright.data.labelled.rows.texts import text_of
 from bertwright.data.labelled.usual_columns import QUESTION_IDS, STARTS
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of

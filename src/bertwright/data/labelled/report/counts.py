@@ -7,8 +7,8 @@ from typing import Any
 
 from bertwright.data.labelled.content import is_in_characters, key_of, label_of, labels_of, lengths_in_words, texts_of
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName, TextExample, WriteExample
-from bertwright.data.labelled.report_lines import report_lines
-from bertwright.data.labelled.report_warnings import report_warnings
+from bertwright.data.labelled.report.lines import report_lines
+from bertwright.data.labelled.report.warnings import report_warnings
 from bertwright.text.tokenizer import Tokenizer
 
 QUANTILES = (("min", 0.0), ("p5", 0.05), ("p25", 0.25), ("median", 0.5), ("p75", 0.75), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))

@@ -7,7 +7,7 @@ from bertwright.data.labelled.columns import Roles, find, find_pair
 from bertwright.data.labelled.examples import EmbedExample, WriteExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import number_of
-from bertwright.data.labelled.texts import text_of
+from bertwright.data.labelled.rows.texts import text_of
 from bertwright.data.labelled.usual_columns import ANCHORS, EMBED_PAIRS, EMBED_SCORES, NEGATIVES, POSITIVES, WRITTEN
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of

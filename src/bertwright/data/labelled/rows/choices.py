@@ -11,7 +11,7 @@ from bertwright.data.labelled.columns import Roles, find, plain
 from bertwright.data.labelled.examples import ChoiceExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import number_of
-from bertwright.data.labelled.texts import text_of
+from bertwright.data.labelled.rows.texts import text_of
 from bertwright.data.labelled.usual_columns import CHOICE_LISTS, CHOICE_QUESTIONS, CHOICE_TEXTS, NUMBERED_CHOICES, RIGHT_CHOICES
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of

@@ -8,8 +8,8 @@ from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.examples import TagExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import Raw, known_labels, name_labels, split_names
+from bertwright.data.labelled.rows.texts import values_of
 from bertwright.data.labelled.schemes import OUTSIDE, PLAIN, Scheme, find_scheme, settle, split_tag, to_bio
-from bertwright.data.labelled.texts import values_of
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
 from bertwright.errors import InputError
