@@ -23,7 +23,7 @@ class LabelledItems:
     """The items of a task, each once an epoch, and what is trained for with them.
 
     An epoch's order is a permutation keyed by seed and epoch, in which every 32 batches are sorted by length, cut into batches and shuffled as batches;
-    batches may span two epochs, and then hold the end of the one and some rows of the other.
+    a batch may span epochs, and then holds rows that were drawn at random from the one and the other.
     """
 
     segments: int = 0
@@ -62,10 +62,12 @@ class LabelledItems:
         parts = [order[:start]]
         for window, begin in enumerate(range(start, total, size * SORTED_TOGETHER)):
             among = order[begin : begin + size * SORTED_TOGETHER]
-            among = among[np.argsort(self.lengths[among], kind="stable")]
             whole = len(among) // size
+            # Taken before they are sorted: the longest ones would share their batch with the next epoch's rows, in every epoch.
+            among, rest = among[: whole * size], among[whole * size :]
+            among = among[np.argsort(self.lengths[among], kind="stable")]
             shuffled = draws.permutation(whole, draws.key_of(self.seed, epoch, draws.ROWS, window))
-            parts += [among[: whole * size].reshape(whole, size)[shuffled].reshape(-1), among[whole * size :]]
+            parts += [among.reshape(whole, size)[shuffled].reshape(-1), rest]
         return np.concatenate(parts)
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
