@@ -26,8 +26,9 @@ from bertwright.text.tokenizer import Tokenizer
 class Classification:
     """Softmax over `labels`, or with `several` a sigmoid for each.
 
-    smoothing: share of the target spread evenly over all labels (Szegedy et al. 2016, section 7). weights: of each label in the loss. r_drop: weight of the
-    symmetric Kullback-Leibler divergence between two passes with other dropout (Liang et al. 2021, R-Drop, equation 4).
+    smoothing: share of the target spread evenly over all labels (Szegedy et al. 2016, section 7). weights: of each label in the loss; with `several` of its
+    positive rows, against 1 of the others. r_drop: weight alpha of the divergence between two passes with other dropout (Liang et al. 2021, R-Drop, equation
+    4); the loss is half of theirs, the mean of the two passes' losses plus alpha / 2 of the divergence, so that it stays on the scale of a loss without it.
     """
 
     labels: tuple[str, ...]
@@ -56,8 +57,7 @@ class Classification:
         if example.label is None:
             return None
         if self.several:
-            given = example.label if isinstance(example.label, tuple) else (str(example.label),)
-            return [float(name in given) for name in self.labels]
+            return [float(name in _names(example)) for name in self.labels]
         return self.labels.index(str(example.label))
 
     def batch(self, items: Sequence[Item], *, numbers: IntArray, reading: Reading) -> TaskBatch:
@@ -76,8 +76,8 @@ class Classification:
         if not self.r_drop:
             return {"loss": Term(self._loss(logits, labels)), **told}
         again = call(model, batch, heads_only=True).logits.float()
-        plain = (self._loss(logits, labels) + self._loss(again, labels)) / 2
-        return {"loss": Term(plain + self.r_drop * self._divergence(logits, again)), **told}
+        both = self._loss(logits, labels) + self._loss(again, labels) + self.r_drop * self._divergence(logits, again)
+        return {"loss": Term(both / 2), **told}
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = None if self.weights is None else torch.tensor(self.weights, device=logits.device)
@@ -87,11 +87,12 @@ class Classification:
         return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum") / len(self.labels)
 
     def _divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """The mean of KL(p, q) and KL(q, p), whose sum is that of (p - q)(log p - log q), summed over rows; with `several` the mean over labels as well."""
         if self.several:
             p, q = one.sigmoid(), other.sigmoid()
-            return ((p - q) * (one - other)).sum() / 2 / len(self.labels)  # both directions of a Bernoulli's divergence, summed
+            return ((p - q) * (one - other)).sum() / 2 / len(self.labels)  # log p - log q of both sides of a Bernoulli, together
         p, q = one.log_softmax(-1), other.log_softmax(-1)
-        return ((p.exp() - q.exp()) * (p - q)).sum() / 2  # KL(p, q) + KL(q, p) = sum of (p - q)(log p - log q)
+        return ((p.exp() - q.exp()) * (p - q)).sum() / 2
 
     def outputs(self, model: nn.Module, batch: TaskBatch) -> list[Any]:
         return list(call(model, batch, heads_only=True).logits.float().cpu().numpy())
@@ -128,9 +129,20 @@ class Classification:
         return measured(targets, probabilities, names=self.labels)
 
 
-def balanced_weights(labels: tuple[str, ...], examples: Sequence[TextExample]) -> tuple[float, ...]:
-    """Weights as the inverse of the labels' counts, their mean over the examples 1: n / (labels x count), as scikit-learn's "balanced"."""
+def balanced_weights(labels: tuple[str, ...], examples: Sequence[TextExample], *, several: bool = False) -> tuple[float, ...]:
+    """Weights by which rare labels count as much as others.
+
+    Of one label: n / (labels x count), whose mean over the examples is 1, as scikit-learn's "balanced". With `several`: rows without a label over rows with it,
+    as torch's pos_weight asks for. A count of 0 is taken as 1, so that no label of all rows, or of none, falls out of the loss.
+    """
     counts = dict.fromkeys(labels, 0)
     for example in examples:
-        counts[str(example.label)] += 1
+        for name in _names(example):
+            counts[name] += 1
+    if several:
+        return tuple(max(len(examples) - count, 1) / max(count, 1) for count in counts.values())
     return tuple(len(examples) / (len(labels) * max(count, 1)) for count in counts.values())
+
+
+def _names(example: TextExample) -> tuple[str, ...]:
+    return example.label if isinstance(example.label, tuple) else (str(example.label),)

@@ -84,7 +84,7 @@ def _build(data: LabelledData, options: TaskOptions, start: Start, *, max_length
     labels, smoothing = data.labels, options.label_smoothing
     match data.task:
         case "classify":
-            weights = balanced_weights(labels, data.examples) if options.class_weights else None
+            weights = balanced_weights(labels, data.examples, several=data.several) if options.class_weights else None
             return Classification(labels=labels, several=data.several, smoothing=smoothing, weights=weights, r_drop=options.r_drop)
         case "regress":
             return Regression()
