@@ -138,3 +138,13 @@ def test_a_checkpoint_of_pretraining_takes_text_alone(call: Call, labelled: Path
     assert "--label_column is for labelled rows" in err
     with pytest.raises(InputError, match="label_column is for labelled files"):
         bertwright.evaluate(folder, labelled, label_column="label")
+
+
+def test_a_later_file_is_read_as_the_training_file_was(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    rows = "".join(f"bar ban {number},{1 + number % 3}\n" for number in range(24))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    keys = {"label_names": "World,Sports,Business", "max_steps": 1, "bf16": False, "report": False}
+    run = bertwright.finetune(start("bert"), tmp_path / "train.csv", out=tmp_path / "run", **keys).run
+    (tmp_path / "later.csv").write_text("text,label\nbar ber,2\nban ber,1\n", encoding="utf-8")
+    found = bertwright.evaluate_labelled(bertwright.load(run), tmp_path / "later.csv")
+    assert [example.label for example in found.data.examples] == ["Sports", "World"]

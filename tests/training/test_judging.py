@@ -37,7 +37,9 @@ def test_an_unknown_metric_is_one_line_for_every_task(task: str) -> None:
 
 
 def test_an_unknown_metric_is_refused_before_anything_is_written(tmp_path: Path, start: Callable[[str], Path]) -> None:
-    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"bar {word} {number},{word}\n" for number in range(8) for word in ("ban", "ber")), encoding="utf-8")
+    (tmp_path / "train.csv").write_text(
+        "text,label\n" + "".join(f"bar {word} {number},{word}\n" for number in range(8) for word in ("ban", "ber")), encoding="utf-8"
+    )
     with pytest.raises(InputError, match="metric is 'spearman': task classify gives accuracy"):
         finetune(start("bert"), tmp_path / "train.csv", out=tmp_path / "run", config=FinetuneConfig(metric="spearman"))
     assert not (tmp_path / "run").exists()

@@ -1,8 +1,9 @@
 """What `bertwright predict` asks of a checkpoint, whatever it was trained for: inputs to examples, examples to answers, answers to lines, JSON or cells."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bertwright.errors import CheckpointError, InputError
@@ -31,12 +32,14 @@ class Answer:
 class Answering(ABC):
     """A checkpoint answering.
 
-    task: how tables are read for it; at_once: inputs that are worth answering together; truncated: how many lost their end so far.
+    task: how tables are read for it; at_once: inputs that are worth answering together; truncated: how many lost their end so
+    far; known: how tables were read in training.
     """
 
     task: "TaskName"
     at_once: int
     truncated: int = 0
+    known: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def example(self, text: str) -> Any:
@@ -56,7 +59,9 @@ class TaskAnswers(Answering):
 
     def __init__(self, reader: "Reader", *, shown: int, probabilities: bool) -> None:
         from bertwright.inference.reader import CHUNK
+        from bertwright.tasks.registry import decisions_of
 
+        self.known = decisions_of(reader.model)
         self.reader, self.shown, self.probabilities = reader, shown, probabilities
         self.task, self.at_once = reader.task.name, CHUNK
 

@@ -159,7 +159,7 @@ def _notes(found: "Evaluated") -> list[str]:
     notes = [f"left out: {many_rows(count)} {reason}" for reason, count in found.data.left_out.items()]
     if found.measured.truncated:
         notes.append(f"texts longer than a row, which lost their end: {found.measured.truncated:,}")
-    return [*notes, *found.measured.said]
+    return [*found.data.said, *notes, *found.measured.said]
 
 
 def labelled_lines(found: "Evaluated") -> list[str]:

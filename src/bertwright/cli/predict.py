@@ -260,7 +260,7 @@ def _answer_table(answering: Answering, tables: TableFlags, writer: "TableWriter
     config = DataConfig(
         text_column=tables.text_column, pair_column=tables.pair_column, glue=tables.glue, header=tables.header, drop_bad_rows=tables.drop_bad_rows
     )
-    read = read_to_predict(tables.table or "", task=answering.task, config=config)
+    read = read_to_predict(tables.table or "", task=answering.task, config=config, known=answering.known)
     names: dict[str, str] = {}
     answered = 0
     while batch := list(islice(read.rows, answering.at_once)):

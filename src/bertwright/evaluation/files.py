@@ -11,6 +11,7 @@ from bertwright.evaluation.labelled import Measured, measure
 from bertwright.models import Model
 from bertwright.tasks.classification import Classification
 from bertwright.tasks.columns import cells
+from bertwright.tasks.registry import decisions_of
 from bertwright.tasks.tagging import Tagging
 from bertwright.tasks.task import Task
 from bertwright.text.tokenizer import Tokenizer
@@ -53,7 +54,7 @@ def evaluate_file(
     """
     labels = task.labels if isinstance(task, Classification | Tagging) else None
     several = isinstance(task, Classification) and task.several
-    data = read_labelled(path, task=task.name, config=config, labels=labels, several=several)
+    data = read_labelled(path, task=task.name, config=config, labels=labels, several=several, known=decisions_of(model))
     return Evaluated(task=task, data=data, measured=measure(task, model, data, tokenizer, max_length=max_length, passed=passed))
 
 

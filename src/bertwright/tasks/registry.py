@@ -1,16 +1,19 @@
 """Which task labelled data asks for, and which one a saved folder serves."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bertwright.architecture import CHOICE, CLASSIFY, LM, SPAN, TAG, Architecture, HeadKind
 from bertwright.checkpoints.generation import read_settings, said_about_generation, write_said
-from bertwright.checkpoints.huggingface import read_architecture, read_config
+from bertwright.checkpoints.huggingface import SavableModel, read_architecture, read_config
 from bertwright.checkpoints.sentence_transformers import POOLINGS, Pooling, read_sentence_folder, write_sentence_folder
 from bertwright.data.labelled.examples import LabelledData
 from bertwright.errors import InputError
 from bertwright.families import Config, family_of
+from bertwright.models import Model
 from bertwright.tasks.answering import Answering
 from bertwright.tasks.choice import Choice
 from bertwright.tasks.classification import Classification, balanced_weights
@@ -150,6 +153,13 @@ def write_beside(task: Task, start: Start, folder: Path, *, max_length: int) -> 
         write_sentence_folder(folder, task.folder(max_length=max_length), size=start.architecture.hidden_size)
     if isinstance(task, Writing):
         write_said(folder, task.generation_config(said_about_generation(start.folder)))
+
+
+def decisions_of(model: Model) -> Mapping[str, Any]:
+    """How the values of a model's training data were read, which its config.json keeps; empty where it keeps nothing."""
+    own = model.config.get("bertwright") if isinstance(model, SavableModel) else None
+    decided = own.get("data") if isinstance(own, dict) else None
+    return decided if isinstance(decided, dict) else {}
 
 
 def declared_heads(config: Config) -> tuple[HeadKind, ...]:

@@ -74,6 +74,11 @@ class FinetunePlan:
         """What identifies the data that a run is bound to."""
         return {"train_rows": len(self.splits.train.examples), "data_hash": _hash(self.splits.train, self.splits.validation)}
 
+    @property
+    def test_hash(self) -> str | None:
+        """What identifies the rows that results hold for; they bind no training."""
+        return None if self.splits.test is None else _hash(self.splits.test)
+
 
 def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, device: Device) -> FinetunePlan:
     """Reads everything and resolves every default. Raises InputError with one line for each thing wrong."""
@@ -96,7 +101,9 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         raise InputError(*dict.fromkeys(problems))
     length = _length(config, start, splits.train.task)
     task = task_for(splits.train, _task_options(config, splits), start, max_length=length)
-    kept = {**start.config, **task.config, **_dropout_keys(start.config, config)}
+    # How the file's values were read, so that later files are read alike.
+    own = {**task.config.get("bertwright", {}), "data": dict(splits.train.decisions)}
+    kept = {**start.config, **task.config, **_dropout_keys(start.config, config), "bertwright": own}
     architecture = family_of(kept).architecture(kept)
     _check_depth(config, architecture)
     resolved = dataclasses.replace(_resolve(config, architecture, splits, device), max_seq_length=length)
