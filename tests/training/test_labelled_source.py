@@ -50,6 +50,7 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     for place, one in enumerate(orders):
         for other in orders[:place]:
             assert (one == other).mean() < 0.05
+            assert not {frozenset(batch) for batch in one.reshape(-1, SIZE).tolist()} & {frozenset(batch) for batch in other.reshape(-1, SIZE).tolist()}
     assert np.array_equal(epoch(source(400), 1), orders[1])
 
 
