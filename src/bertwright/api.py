@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,10 +24,11 @@ from bertwright.inference.tokenizers import with_tokenizer
 from bertwright.objectives import OBJECTIVES, Objective, objective
 from bertwright.reports.page import write_report
 from bertwright.training.config import PretrainConfig, PretrainResult
+from bertwright.training.devices import leads
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetuning import finetune as train_on_labels
-from bertwright.training.grid import combinations, grid_of, lists_of_values
+from bertwright.training.grid import Grid, combinations, configs_of, grid_of, lists_of_values
 from bertwright.training.pretrain import pretrain as train
 from bertwright.training.sweep import Comparison, sweep
 
@@ -64,8 +66,9 @@ def finetune(
     """Trains a checkpoint on labelled data into the run folder `out`, or goes on with what is in it; `options` are those of `bertwright finetune`.
 
     A list for any key, or `seeds`, trains once for each combination of values in folders of their own, and gives their comparison. observers: called with
-    every training event. report: also write report.html and its figures. Raises InputError naming every mistake at once, Interrupted after a signal, once
-    saved.
+    every training event. report: also write report.html and its figures. A dry run of several says how many there would be, checks each, and gives the first.
+    Under torchrun every process calls this, and the leading one writes and tells. Raises InputError naming every mistake at once, Interrupted after a signal,
+    once saved.
     """
     single, lists = lists_of_values(options, FinetuneConfig)
     config = _config(FinetuneConfig, single)
@@ -73,16 +76,36 @@ def finetune(
 
     def train_one(folder: Path, values: Mapping[str, Any]) -> FinetuneResult:
         result = train_on_labels(checkpoint, train, out=folder, config=dataclasses.replace(config, **values), observers=observers)
-        if report and result.metrics:
+        if report and result.metrics and leads():
             _report(result.run, observers)
         return result
 
-    if config.dry_run or not grid:
-        return train_one(Path(out), combinations(grid)[0])
-    comparison = sweep(train_one, out=out, grid=grid, settings=config.as_dict(), observers=observers)
-    if report:
+    if not grid:
+        return train_one(Path(out), {})
+    if config.dry_run:
+        return _dry_runs(partial(train_on_labels, checkpoint, train, out=out), config, grid, observers if leads() else ())
+    comparison = sweep(train_one, out=out, grid=grid, observers=observers, leads=leads())
+    if report and leads():
         _report(Path(out), observers)
     return comparison
+
+
+def _dry_runs(plan_one: Callable[..., FinetuneResult], config: FinetuneConfig, grid: Grid, observers: Sequence[Observer]) -> FinetuneResult:
+    """Plans a run of each combination of values; of one seed, which no plan depends on. Gives the first, or raises InputError naming what is wrong in any."""
+    wide = ", ".join(f"{len(values)} of {key}" for key, values in grid.items())
+    text = f"{len(combinations(grid))} runs in all ({wide}), each in a folder of its own; the first of them:"
+    for observer in observers:
+        observer(Event("note", 0, {"text": text}))
+    planned: list[FinetuneResult] = []
+    problems: list[str] = []
+    for one in configs_of({key: values[:1] if key == "seed" else values for key, values in grid.items()}, config):
+        try:
+            planned.append(plan_one(config=one, observers=() if planned else observers))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
+    return planned[0]
 
 
 def _report(run: Path, observers: Sequence[Observer]) -> None:

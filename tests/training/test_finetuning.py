@@ -1,21 +1,27 @@
 """Fine-tuning from files to a measured run folder, for every task; resume, keys and mistakes."""
 
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from bertwright import api
 from bertwright.checkpoints.files import verify
 from bertwright.data.labelled.examples import TASKS
 from bertwright.errors import InputError
+from bertwright.evaluation.labelled import measure
 from bertwright.tasks.registry import task_of
-from bertwright.training.events import Event
+from bertwright.training import finetune_results
+from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetuning import finetune
+from bertwright.training.sweep import Comparison
 
 GOOD, BAD = ("bar", "ban", "ber", "ben", "bir"), ("kar", "kan", "ker", "ken", "kir")
 COUNT = 24
@@ -109,6 +115,103 @@ def test_a_finished_run_says_so_and_gives_its_results_again(tmp_path: Path, star
     again = finetune(begun, data, out=tmp_path / "run", config=config, observers=(lambda event: told.append(str(event.values.get("text", ""))),))
     assert again.metrics == first.metrics
     assert any("already finished" in line for line in told)
+
+
+def test_a_run_that_ended_early_is_finished_and_nothing_in_it_is_made_new(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data, told = start("bert"), write("classify", tmp_path), list[str]()
+    keys: dict[str, Any] = {"early_stopping_patience": 1, "learning_rate": 1e-12, "num_train_epochs": 9, "eval_steps": 1, "metric": "accuracy"}
+    config = FinetuneConfig(bf16=False, batch_size=8, validation_fraction=0.25, **keys)
+
+    def hear(event: Event) -> None:
+        told.append(str(event.values.get("text", "")))
+
+    first = finetune(begun, data, out=tmp_path / "run", config=config, observers=(hear,))
+    assert first.details["training"]["epochs"] < 9
+    assert any("made new" in line for line in told)
+    told.clear()
+    assert finetune(begun, data, out=tmp_path / "run", config=config, observers=(hear,)).metrics == first.metrics
+    assert any("already finished" in line for line in told)
+    assert not any("going on from" in line or "made new" in line for line in told)
+
+
+def test_other_test_rows_are_measured_with_what_was_trained(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data = start("bert"), write("classify", tmp_path)
+    keys = {"test": str(text(tmp_path / "test.csv", "text,label\nbar ban,good\nkar kan,bad\n")), "num_train_epochs": 12}
+    first = train(begun, data, tmp_path / "run", **keys)
+    assert first.metrics["test"]["accuracy"] == 1.0
+    text(tmp_path / "test.csv", "text,label\nbar ban,bad\nkar kan,good\nker,good\n")
+    second = train(begun, data, tmp_path / "run", **keys)
+    assert second.metrics["test"]["accuracy"] == 0.0
+    assert second.details["splits"]["test"]["rows"] == 3
+    assert second.details["training"]["steps"] == first.details["training"]["steps"]
+    (tmp_path / "run" / "results.json").write_text("{", encoding="utf-8")
+    assert train(begun, data, tmp_path / "run", **keys).metrics == second.metrics
+
+
+def test_a_sweep_gives_no_other_models_or_files_numbers(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data, other = start("bert"), write("classify", tmp_path), tmp_path / "other"
+    keys: dict[str, Any] = {"bf16": False, "max_steps": 1, "batch_size": 8, "validation_fraction": 0.25, "report": False, "out": tmp_path / "sweep"}
+    first = api.finetune(begun, data, seeds=2, **keys)
+    shutil.copytree(begun, other)
+    weights = load_file(other / "model.safetensors")
+    save_file({name: tensor + 0.01 for name, tensor in weights.items()}, other / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"checkpoint was .* and is now .*other"):
+        api.finetune(other, data, seeds=3, **keys)
+    with pytest.raises(InputError, match=r"warmup_steps was 0\.1 and is now 3"):
+        api.finetune(begun, data, seeds=3, **keys, warmup_steps=3)
+    with pytest.raises(InputError, match="early_stopping_patience was None and is now 2"):
+        api.finetune(begun, data, seeds=3, **keys, early_stopping_patience=2)
+    again = api.finetune(begun, data, seeds=2, **keys)
+    assert isinstance(first, Comparison)
+    assert isinstance(again, Comparison)
+    assert again.to_json() == first.to_json()
+    text(data, data.read_text(encoding="utf-8").replace("bar ban", "ban bar"))
+    with pytest.raises(InputError, match="data_hash"):
+        api.finetune(begun, data, seeds=3, **keys)
+    assert sorted(folder.name for folder in keys["out"].iterdir() if folder.is_dir()) == ["seed=0", "seed=1"]
+
+
+def test_the_same_weights_elsewhere_are_the_same_start(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data = start("bert"), write("classify", tmp_path)
+    first = train(begun, data, tmp_path / "run")
+    shutil.copytree(begun, tmp_path / "moved")
+    assert train(tmp_path / "moved", data, tmp_path / "run").metrics == first.metrics
+
+
+def test_a_models_own_folder_becomes_no_run(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data = start("bert"), write("classify", tmp_path)
+    first, before = train(begun, data, tmp_path / "run"), sorted(begun.iterdir())
+    for checkpoint, out, said in (
+        (begun, begun, "holds a model and no run"),
+        (first.run, first.run, "starts from"),
+        (first.run, begun, "holds a model and no run"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            train(checkpoint, data, out)
+        assert len(caught.value.problems) == 1
+    assert sorted(begun.iterdir()) == before
+
+
+def test_a_dry_run_of_several_says_how_many_and_checks_each(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data, told = start("bert"), write("classify", tmp_path), list[str]()
+    keys: dict[str, Any] = {"bf16": False, "out": tmp_path / "sweep", "dry_run": True, "validation_fraction": 0.25}
+    result = api.finetune(begun, data, seeds=3, learning_rate=[1e-4, 2e-4], observers=(lambda event: told.append(str(event.values.get("text", ""))),), **keys)
+    assert isinstance(result, FinetuneResult)
+    assert told[0].startswith("6 runs in all (2 of learning_rate, 3 of seed)")
+    with pytest.raises(InputError) as caught:
+        api.finetune(begun, data, freeze_layers=[0, 8, 9], **keys)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["freeze_layers is 8", "freeze_layers is 9"]
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_what_was_said_of_the_test_rows_is_told(tmp_path: Path, start: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune_results, "measure", lambda *given, **keys: dataclasses.replace(measure(*given, **keys), said=("two rows are odd",)))
+    told: list[str] = []
+    test = text(tmp_path / "test.csv", "text,label\nbar ban,good\nkar kan,bad\n")
+    config = FinetuneConfig(bf16=False, max_steps=1, validation_fraction=0.25, test=str(test))
+    heard: Observer = lambda event: told.append(str(event.values.get("text", "")))  # noqa: E731
+    finetune(start("bert"), write("classify", tmp_path), out=tmp_path / "run", config=config, observers=(heard,))
+    assert told.count("test: two rows are odd") == 1
 
 
 def test_changed_data_or_keys_are_no_continuation(tmp_path: Path, start: Callable[[str], Path]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from bertwright.errors import CheckpointError, InputError
 from bertwright.training.events import Event
@@ -22,13 +21,14 @@ def training(trained: list[str], *, stop_at: str = "") -> Callable[[Path, dict[s
     """A stand-in for fine-tuning that writes what one leaves."""
 
     def train_one(folder: Path, values: dict[str, Any]) -> FinetuneResult:
+        if (folder / "results.json").exists():
+            return FinetuneResult(folder, folder, {})
         if folder.name == stop_at:
             raise KeyboardInterrupt
         trained.append(folder.name)
         folder.mkdir(parents=True)
         score = SCORES[values["learning_rate"], values["seed"]]
         splits = {"validation": {"metrics": {"accuracy": score, "mcc": None}}, "test": {"metrics": {"accuracy": score - 0.1}}}
-        (folder / "config.yaml").write_text(yaml.safe_dump({**values, "batch_size": 32}))
         (folder / "results.json").write_text(json.dumps({"metric": "accuracy", "splits": splits}))
         return FinetuneResult(folder, folder, {})
 
@@ -88,20 +88,36 @@ def test_a_stopped_sweep_goes_on_and_finished_runs_are_not_run_again(tmp_path: P
     assert found.to_json() == sweep(training([]), out=tmp_path / "straight", grid=GRID).to_json()
 
 
-def test_a_finished_run_of_another_config_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    sweep(training([]), out=tmp_path, grid=GRID, settings={"batch_size": 32, "max_steps": None, "save_steps": 5})
-    trained: list[str] = []
-    with pytest.raises(InputError) as caught:
-        sweep(training(trained), out=tmp_path, grid={**GRID, "learning_rate": (1e-5, 5e-5)}, settings={"batch_size": 16, "save_steps": 7})
-    assert len(caught.value.problems) == 2
-    assert "batch_size was 32 and is now 16: set it back, or take another --out" in caught.value.problems[0]
-    assert trained == []
+def test_finished_runs_are_asked_for_first_and_the_runs_keep_the_order_of_their_values(tmp_path: Path) -> None:
+    sweep(training([]), out=tmp_path, grid={"learning_rate": (3e-5,), "seed": (0, 1)})
+    asked, train_one = list[str](), training([])
+
+    def train(folder: Path, values: dict[str, Any]) -> FinetuneResult:
+        asked.append(folder.name)
+        return train_one(folder, values)
+
+    found = sweep(train, out=tmp_path, grid=GRID)
+    names = [run.name for run in found.runs]
+    assert asked == [*names[2:], *names[:2]]
+    assert names == [f"learning_rate={rate},seed={seed}" for rate in (1e-5, 3e-5) for seed in (0, 1)]
+
+
+def test_a_process_that_does_not_lead_trains_and_is_silent(tmp_path: Path) -> None:
+    trained, told = list[str](), list[Event]()
+    sweep(training(trained), out=tmp_path, grid=GRID, observers=[told.append], leads=False)
+    assert len(trained) == 4
+    assert told == []
+    assert not (tmp_path / "sweep.json").exists()
 
 
 def test_what_cannot_be_a_sweep_s_folder(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     with pytest.raises(InputError, match="holds a single run"):
         sweep(training([]), out=tmp_path / "run", grid=GRID)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a model"):
+        sweep(training([]), out=tmp_path / "model", grid=GRID)
     sweep(training([]), out=tmp_path / "damaged", grid=GRID)
     (tmp_path / "damaged" / "learning_rate=1e-05,seed=0" / "results.json").write_text("{")
     with pytest.raises(CheckpointError, match="is damaged: remove"):

@@ -47,10 +47,14 @@ def finetune(
     import yaml
 
     from bertwright.api import finetune as train_on
+    from bertwright.training.devices import leads
 
     # Of a dry run the config alone goes to standard output, so that it can be kept as a file for --config.
     screen = sys.stderr if json or config.dry_run else sys.stdout
     options: dict[str, Any] = {**config.as_dict(), **lists}
+    if not leads():
+        train_on(checkpoint, train, out=out, seeds=seeds, **options)
+        return
     with training_display(screen) as show:
         result = train_on(checkpoint, train, out=out, seeds=seeds, observers=(show,), **options)
     if config.dry_run and isinstance(result, FinetuneResult):

@@ -1,7 +1,6 @@
 """`bertwright pretrain`: from shards to a run folder, shown as it goes."""
 
 import json as json_format
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -36,9 +35,10 @@ def pretrain(
         return
     from bertwright.reports.figures import draw_run
     from bertwright.reports.page import write_report
+    from bertwright.training.devices import leads
     from bertwright.training.pretrain import pretrain as train
 
-    if not _leads():
+    if not leads():
         train(shards, out=out, config=config)
         return
     screen = sys.stderr if json else sys.stdout
@@ -56,24 +56,19 @@ def pretrain(
     print("\n".join(closing_lines(result, picture=picture, report=report, shards=shards)))
 
 
-def _leads() -> bool:
-    """Whether this is the process that speaks, of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _print_plan(shards: Path, config: PretrainConfig, *, json: bool) -> None:
     """The plan as comments and the resolved config as YAML that --config takes; with `json` the plan on standard error and the config as one object."""
     import yaml
 
     from bertwright.data.shards import TokenShards
     from bertwright.training.announce import plan_values
-    from bertwright.training.devices import device_of_this_process
+    from bertwright.training.devices import device_of_this_process, leads
     from bertwright.training.plan import make_plan
 
     device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
     plan = make_plan(TokenShards.open(shards, verify=config.verify), config, device)
     values = plan_values(plan, device)
-    if not _leads():
+    if not leads():
         return
     resolved = plan.config.as_dict() | {"dry_run": False}
     print("\n".join(f"# {line}" for line in plan_lines(values)), file=sys.stderr if json else sys.stdout)

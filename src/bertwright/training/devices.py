@@ -104,6 +104,11 @@ def keep_heap() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
+def leads() -> bool:
+    """Whether this process writes files and speaks, of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def device_of_this_process(*, bf16: bool | None, fp16: bool) -> Device:
     """The device and, under torchrun, this process' place in the group."""
     rank, world_size, local = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))

@@ -39,18 +39,24 @@ def finish(plan: FinetunePlan, run: RunFolder, state: TrainState, device: Device
         write_text_atomic(run.path / "predictions" / f"{name}.jsonl", _lines(splits[name], found))
     class_name = str(read_config(folder)["architectures"][0])
     run.rewrite(folder, {"README.md": card_of(plan, name=class_name, state=state, results=results)})
+    for line in measured["test"].said if "test" in measured else ():  # of the others it was said before
+        tell(Event("note", state.progress.step, {"text": f"test: {line}"}))
     for name, found in measured.items():
         tell(Event("result", state.progress.step, {"split": name, judged: found.metrics[judged], **found.metrics}))
     return FinetuneResult(run.path, folder, {name: found.metrics for name, found in measured.items()}, details=results)
 
 
-def finished_before(run: RunFolder) -> FinetuneResult | None:
-    """What a finished run wrote; None where it did not come so far."""
+def finished_before(run: RunFolder, plan: FinetunePlan) -> FinetuneResult | None:
+    """What a finished run wrote; None where it did not come so far, where it is damaged, or where the test rows are others now."""
     path, folder = run.path / "results.json", run.read_best() or run.read_latest()
     if folder is None or not path.exists():
         return None
-    results = json.loads(path.read_text(encoding="utf-8"))
-    return FinetuneResult(run.path, folder, {name: split["metrics"] for name, split in results["splits"].items()}, details=results)
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        metrics = {name: dict(split["metrics"]) for name, split in results["splits"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):  # whatever a damaged file may hold
+        return None
+    return FinetuneResult(run.path, folder, metrics, details=results) if results.get("test_hash") == plan.test_hash else None
 
 
 def card_of(plan: FinetunePlan, *, name: str, state: TrainState, results: Mapping[str, Any] | None = None) -> str:
@@ -83,6 +89,7 @@ def _results(plan: FinetunePlan, state: TrainState, device: Device, measured: Ma
         },
         "metric": plan.task.metric,
         "labels": list(plan.splits.train.labels),
+        "test_hash": plan.test_hash,
         "splits": {
             name: {
                 "rows": len(found.predictions),

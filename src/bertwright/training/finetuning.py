@@ -1,5 +1,6 @@
 """Fine-tuning: a plan, a run folder, a model with the task's head, the loop, and what the best checkpoint reaches."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import torch
 
 from bertwright.architecture import CLASSIFY, TAG, HeadKind
+from bertwright.checkpoints.files import sha256
 from bertwright.checkpoints.huggingface import SavableModel, empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.stream import Stream
-from bertwright.errors import InputError
+from bertwright.errors import Interrupted
 from bertwright.models.heads import build_heads
 from bertwright.models.initialisation import initialise
 from bertwright.tasks.registry import declared_heads, label_names, write_beside
@@ -26,7 +28,8 @@ from bertwright.training.finetune_plan import FinetunePlan, make_finetune_plan
 from bertwright.training.finetune_results import card_of, finish, finished_before
 from bertwright.training.judging import judge
 from bertwright.training.loop import Loop
-from bertwright.training.resuming import Identity, agreed_resume_point
+from bertwright.training.out_folder import refuse_other_folders
+from bertwright.training.resuming import START, Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
@@ -42,10 +45,10 @@ def finetune(
     Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
     """
     config, out = config or FinetuneConfig(), Path(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: give the name of a run folder with --out")
+    refuse_other_folders(out)
     device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
     plan = make_finetune_plan(str(checkpoint), str(train), config, device)
+    refuse_other_folders(out, start=plan.begun.folder)
     if device.leads:
         for observer in observers:
             _announce(plan, device, observer)
@@ -68,9 +71,10 @@ def _announce(plan: FinetunePlan, device: Device, observer: Observer) -> None:
 def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> FinetuneResult:
     config, notes = plan.config, list[str]()
     with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
-        identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=str(plan.begun.folder))
+        data = {**plan.data(), START: _start_hash(plan)}
+        identity = Identity(config=config, given=plan.given, data=data, architecture=plan.architecture, model=str(plan.begun.folder))
         checkpoint = agreed_resume_point(identity, run, device, notes)
-        model = _new_model(plan, notes).to(device.device)
+        model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
         freeze(model, config.freeze_layers)
         for stack in filter(None, (model.encoder, model.decoder)):
             stack.recomputes = config.gradient_checkpointing
@@ -93,21 +97,23 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
             signals=signals,
             evaluations=1,
             evaluate=_evaluation(plan, model),
-            save=_saving(plan, run, device, updater, model, tell),
+            save=_saving(plan, run, device, updater, model, tell, data=data),
             tell=tell,
             judge=partial(judge, plan.task.metric),
             patience=config.early_stopping_patience,
         )
         if device.leads:
-            begin(run, _identified(plan), state, plan.budget, checkpoint, notes, tell)
+            begin(run, _identified(plan), state, checkpoint, notes, tell, finished=loop.finished(state))
         device.wait()
-        result = finished_before(run) if loop.finished(state) else None
+        result = finished_before(run, plan) if loop.finished(state) else None
         if not loop.finished(state):
             state = loop.run(state)
         if result is None:
             result = finish(plan, run, state, device, tell) if device.leads else FinetuneResult(run.path, run.path, {})
         device.wait()
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
+        if signals.pending:  # one that came after the last step: what would follow this run is not to begin
+            raise Interrupted(signals.pending, f"stopped by signal {signals.pending}, with {run.path} finished: the same command goes on from there")
         return result
 
 
@@ -121,6 +127,12 @@ def _adversary(config: FinetuneConfig) -> Adversary | None:
     if config.adversarial == "pgd":
         return Adversary.pgd(epsilon=config.adversarial_epsilon, alpha=config.adversarial_alpha, steps=config.adversarial_steps)
     return None
+
+
+def _start_hash(plan: FinetunePlan) -> str:
+    """SHA-256 of the weights and the tokenizer that a run starts from, wherever they lie."""
+    files = [path for path in sorted(plan.begun.folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
+    return hashlib.sha256(" ".join([*map(sha256, files), plan.start.tokenizer.hash]).encode()).hexdigest()
 
 
 def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[str, float]]:
@@ -139,14 +151,16 @@ def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[st
     return evaluate_now
 
 
-def _saving(plan: FinetunePlan, run: RunFolder, device: Device, updater: Updater, model: SavableModel, tell: Observer) -> Callable[[TrainState, bool], None]:
-    """What writes a checkpoint, on the process that leads, while the others wait."""
+def _saving(
+    plan: FinetunePlan, run: RunFolder, device: Device, updater: Updater, model: SavableModel, tell: Observer, *, data: dict[str, Any]
+) -> Callable[[TrainState, bool], None]:
+    """What writes a checkpoint, on the process that leads, while the others wait. data: what the run is bound to."""
     writer = CheckpointWriter(
         model=model,
         updater=updater,
         tokenizer=plan.start.tokenizer,
         kept=plan.kept,
-        data=plan.data(),
+        data=data,
         card=lambda name, state: card_of(plan, name=name, state=state),
         beside=lambda folder: write_beside(plan.task, plan.start, folder, max_length=plan.config.max_seq_length or 0),
     )
@@ -161,10 +175,12 @@ def _saving(plan: FinetunePlan, run: RunFolder, device: Device, updater: Updater
     return save
 
 
-def _new_model(plan: FinetunePlan, notes: list[str]) -> SavableModel:
-    """The checkpoint's weights under the task's head, which is the checkpoint's own where it has one for these labels, else new."""
+def _new_model(plan: FinetunePlan, notes: list[str], *, skip_weights: bool) -> SavableModel:
+    """The start's weights under the task's head, which is the start's own where it has one for these labels, else new; all as they come with skip_weights."""
     torch.manual_seed(plan.config.seed)
     wanted = plan.family.complete_heads(plan.task.heads)
+    if skip_weights:
+        return SavableModel(plan.architecture, wanted).train()
     kept = tuple(head for head in wanted if head not in (CLASSIFY, TAG) or _has_these_labels(plan, head))
     loaded = load_model(plan.begun.folder, heads=kept, dtype=torch.float32, verify=True)
     state = dict(loaded.model.state_dict())

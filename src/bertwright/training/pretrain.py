@@ -87,9 +87,9 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             tell=tell,
         )
         if device.leads:
-            begin(run, config.as_dict(), state, plan.budget, checkpoint, notes, tell)
+            begin(run, config.as_dict(), state, checkpoint, notes, tell, finished=loop.finished(state))
         device.wait()
-        if state.progress.fraction(plan.budget) < 1:
+        if not loop.finished(state):
             state = loop.run(state)
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))

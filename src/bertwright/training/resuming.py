@@ -17,6 +17,9 @@ from bertwright.training.devices import Device
 from bertwright.training.settings import FREE_ON_RESUME, OF_THE_HARDWARE, TrainingConfig
 from bertwright.training.state import read_data
 
+# What a fine-tuning's data say of the weights and the tokenizer that it starts from.
+START = "start_hash"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
@@ -54,7 +57,10 @@ def _resume_point(identity: Identity, run: RunFolder, notes: list[str]) -> Path 
     else:
         checkpoint = Path(wanted)
         if checkpoint.resolve().parent != (run.path / "checkpoints").resolve():
-            raise InputError(f"resume_from_checkpoint {wanted} is no checkpoint of {run.path}: give one, or begin a new run with its weights by --init_from")
+            raise InputError(
+                f"resume_from_checkpoint {wanted} is no checkpoint of {run.path}: "
+                "give one, or begin a new run with its weights (pretrain: by --init_from, finetune: as CHECKPOINT)"
+            )
         verify(checkpoint, hashes=True)
     if checkpoint is not None:
         notes += _check_unchanged(identity, run, checkpoint)
@@ -69,7 +75,9 @@ def _check_unchanged(identity: Identity, run: RunFolder, checkpoint: Path) -> li
     now = {**identity.config.as_dict(), **identity.data}
     changed = {key for key in now if key in before and key not in FREE_ON_RESUME and before[key] != now[key]}
     moved = {key for key in changed if key in OF_THE_HARDWARE and not getattr(identity.given, key)}
-    problems = [f"{key} was {before[key]} and is now {now[key]}" for key in now if key in changed - moved]
+    problems = [f"{key} was {before[key]} and is now {now[key]}" for key in now if key in changed - moved - {START}]
+    if START in changed:
+        problems.append(f"checkpoint was {before.get('checkpoint', 'another one')} and is now {identity.model}, with other weights or another tokenizer")
     if read_architecture(checkpoint) != identity.architecture:
         problems.append(f"model {identity.model} is no longer what {checkpoint.name} holds")
     if problems:

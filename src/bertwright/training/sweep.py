@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bertwright.checkpoints.files import write_text_atomic
 from bertwright.errors import CheckpointError, InputError
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneResult
 from bertwright.training.grid import combinations
-from bertwright.training.settings import FREE_ON_RESUME
+from bertwright.training.out_folder import refuse_other_folders
 
 Metrics = Mapping[str, Mapping[str, float]]
 
@@ -92,36 +90,36 @@ def sweep(
     *,
     out: str | Path,
     grid: Mapping[str, Sequence[Any]],
-    settings: Mapping[str, Any] | None = None,
     observers: Sequence[Observer] = (),
+    leads: bool = True,
 ) -> Comparison:
     """Trains once for each combination of the grid's values, in OUT/<key=value,...>, and compares what came out: in OUT/sweep.json, written after each run.
 
-    train_one: (folder, values) -> its result; goes on with what is in the folder. A run that has its results.json is finished and not run again; it must have
-    been trained with the same `settings` (keys of its config.yaml; None values and those free on a resume are not compared).
-    Raises InputError where the folder holds a single run, or a finished run of other settings; and what `train_one` raises, after which the same sweep goes on.
+    train_one: (folder, values) -> its result. It goes on with what is in the folder, gives back what a finished run reached, and refuses one of another recipe;
+    so those that have their results.json come first, before anything is trained. leads: whether this process writes and speaks.
+    Raises InputError where the folder is no sweep's; and what `train_one` raises, after which the same sweep goes on.
     """
     if not grid:
         raise ValueError("a sweep needs a key with several values, or seeds")
     out = Path(out)
+    refuse_other_folders(out)
     if (out / "checkpoints").exists():
         raise InputError(f"{out} holds a single run: take another --out for several")
     chosen = combinations(grid)
-    names = [_name(values) for values in chosen]
-    _refuse_changed(out, names, chosen, settings or {})
-    runs: list[Run] = []
-    comparison = Comparison(out, dict(grid), None, runs)
-    for number, (name, values) in enumerate(zip(names, chosen, strict=True), start=1):
-        found = _finished(out / name)
-        text = f"run {number} of {len(chosen)}: {name.replace(',', ', ')}" + (" (finished before)" if found else "")
-        for observer in observers:
+    before = [(out / _name(values) / "results.json").exists() for values in chosen]
+    runs: dict[int, Run] = {}
+    comparison = Comparison(out, dict(grid), None, ())
+    for place in sorted(range(len(chosen)), key=lambda place: not before[place]):
+        name = _name(chosen[place])
+        text = f"run {place + 1} of {len(chosen)}: {name.replace(',', ', ')}" + (" (finished before)" if before[place] else "")
+        for observer in observers if leads else ():
             observer(Event("note", 0, {"text": text}))
-        if found is None:
-            result = train_one(out / name, values)
-            found = _finished(out / name) or {"metrics": result.metrics, "metric": result.details.get("metric")}
-        runs.append(Run(name, name, values, found["metrics"]))
-        comparison = Comparison(out, dict(grid), found["metric"], tuple(runs))
-        write_text_atomic(out / "sweep.json", json.dumps(comparison.to_json(), indent=2, ensure_ascii=False) + "\n")
+        result = train_one(out / name, chosen[place])
+        found = _finished(out / name) or {"metrics": result.metrics, "metric": result.details.get("metric")}
+        runs[place] = Run(name, name, chosen[place], found["metrics"])
+        comparison = Comparison(out, dict(grid), found["metric"], tuple(runs[done] for done in sorted(runs)))
+        if leads:
+            write_text_atomic(out / "sweep.json", json.dumps(comparison.to_json(), indent=2, ensure_ascii=False) + "\n")
     return comparison
 
 
@@ -163,18 +161,3 @@ def _finished(folder: Path) -> dict[str, Any] | None:
         return {"metrics": {name: dict(split["metrics"]) for name, split in found["splits"].items()}, "metric": found.get("metric")}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{path} is damaged: remove {folder} to train that run again") from None
-
-
-def _refuse_changed(out: Path, names: Sequence[str], chosen: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
-    problems = []
-    for name, values in zip(names, chosen, strict=True):
-        path = out / name / "config.yaml"
-        if _finished(out / name) is None or not path.exists():
-            continue
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, value in {**settings, **values}.items():
-            if key in before and value is not None and key not in FREE_ON_RESUME and before[key] != value:
-                changed = f"{key} was {before[key]} and is now {value}"
-                problems.append(f"{out / name} is a finished run of another config: {changed}: set it back, or take another --out")
-    if problems:
-        raise InputError(*problems)

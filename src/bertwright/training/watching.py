@@ -11,7 +11,6 @@ from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.logs import FileLog
-from bertwright.training.schedule import Budget
 from bertwright.training.state import TrainState
 
 
@@ -28,13 +27,14 @@ def watched(run: RunFolder, device: Device, observers: Sequence[Observer], *, te
         log.close()
 
 
-def begin(run: RunFolder, config: Mapping[str, object], state: TrainState, budget: Budget, checkpoint: Path | None, notes: list[str], tell: Observer) -> None:
-    """Writes config.yaml where the run is new, cuts metrics.jsonl back to the step gone on from, and says what is to be noted."""
+def begin(
+    run: RunFolder, config: Mapping[str, object], state: TrainState, checkpoint: Path | None, notes: list[str], tell: Observer, *, finished: bool
+) -> None:
+    """Writes config.yaml where the run is new, cuts metrics.jsonl back to the step gone on from, and says what is to be noted; finished: the training is."""
     if checkpoint is None or not (run.path / "config.yaml").exists():
         write_text_atomic(run.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     run.cut_metrics(state.progress.step)
     if checkpoint is not None:
-        finished = state.progress.fraction(budget) >= 1
         notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
     for note in filter(None, notes):
         tell(Event("note", state.progress.step, {"text": note}))
