@@ -101,9 +101,10 @@ def _several_values(words: list[str], config: ConfigFile | None) -> tuple[list[s
     from bertwright.training.finetune_config import FinetuneConfig
     from bertwright.training.grid import lists_of_tokens
 
-    of_file = {} if config is None else config.take_lists("finetune")
     rest, lists = lists_of_tokens(words, FinetuneConfig)
-    return rest, {**of_file, **lists}
+    options = words[: words.index("--")] if "--" in words else words
+    given = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in options if word.startswith("--")}
+    return rest, {**({} if config is None else config.take_lists("finetune", given=given)), **lists}
 
 
 def _further_problems(command: Callable[..., object], bound: inspect.BoundArguments) -> list[str]:

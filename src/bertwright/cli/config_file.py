@@ -61,10 +61,19 @@ class ConfigFile:
             if key in names and value is not None:  # null leaves the default
                 self.problems += self._fill(app, commands, arguments, key, value)
 
-    def take_lists(self, command: str) -> dict[str, list[Any]]:
-        """Takes out the command's keys whose value is a list."""
-        own = self.values[command] if isinstance(self.values.get(command), dict) else self.values
-        return {key: own.pop(key) for key in [key for key, value in own.items() if isinstance(value, list)]}
+    def take_lists(self, command: str, *, given: Collection[str]) -> dict[str, list[Any]]:
+        """Takes out the command's keys whose value is a list. given: the keys of the command line, in whose favour the file's are taken out too."""
+        section = self.values[command] if isinstance(self.values.get(command), dict) else {}
+        beaten = {*given, *(BUDGETS if set(given) & set(BUDGETS) else ())}  # a run has one budget
+        lists: dict[str, list[Any]] = {}
+        for part, over in ((self.values, {str(key).replace("-", "_") for key in section}), (section, set[str]())):
+            for key in list(part):
+                name = str(key).replace("-", "_")
+                if name in beaten:
+                    del part[key]
+                elif isinstance(part[key], list):
+                    lists |= {name: part.pop(key)} if name not in over else {}
+        return lists
 
     def _section(self, commands: tuple[str, ...]) -> dict[str, Any]:
         command = commands[-1] if commands else ""
