@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from bertwright import api
 from bertwright.checkpoints.files import verify
 from bertwright.data.labelled.examples import TASKS
-from bertwright.errors import InputError
+from bertwright.errors import InputError, Interrupted
 from bertwright.evaluation.labelled import measure
 from bertwright.tasks.registry import task_of
 from bertwright.training import finetune_results
@@ -202,6 +204,20 @@ def test_a_dry_run_of_several_says_how_many_and_checks_each(tmp_path: Path, star
         api.finetune(begun, data, freeze_layers=[0, 8, 9], **keys)
     assert [problem.partition(":")[0] for problem in caught.value.problems] == ["freeze_layers is 8", "freeze_layers is 9"]
     assert not (tmp_path / "sweep").exists()
+
+
+def test_ctrl_c_while_results_are_written_is_not_forgotten(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data = start("bert"), write("classify", tmp_path)
+
+    def interrupt(event: Event) -> None:
+        if event.kind == "result":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="finished: the same command goes on") as caught:
+        api.finetune(begun, data, out=tmp_path / "sweep", seeds=2, max_steps=1, bf16=False, observers=(interrupt,))
+    assert caught.value.exit_code == 130
+    assert (tmp_path / "sweep" / "seed=0" / "results.json").exists()
+    assert not (tmp_path / "sweep" / "seed=1").exists()
 
 
 def test_what_was_said_of_the_test_rows_is_told(tmp_path: Path, start: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
