@@ -292,3 +292,17 @@ def test_what_cannot_be_frozen_is_told_before_anything_is_trained(tmp_path: Path
     with pytest.raises(InputError, match="freeze_layers keeps them"):
         train(start("bert"), write("classify", tmp_path), tmp_path / "run", freeze_layers=1, adversarial="fgm", dry_run=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_saved_tokenizer_cuts_where_training_did(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    result = train(start("bert"), write("classify", tmp_path), tmp_path / "run", max_seq_length=12, max_steps=1, num_train_epochs=None)
+    assert json.loads((result.checkpoint / "tokenizer_config.json").read_text(encoding="utf-8"))["model_max_length"] == 12
+
+
+def test_a_test_file_can_be_measured_after_the_training(tmp_path: Path, start: Callable[[str], Path]) -> None:
+    begun, data = start("bert"), write("classify", tmp_path)
+    before = train(begun, data, tmp_path / "run")
+    rows = text(tmp_path / "test.csv", "text,label\nbar dan,good\nkar dan,bad\n")
+    after = train(begun, data, tmp_path / "run", test=str(rows))
+    assert after.metrics["validation"] == before.metrics["validation"]
+    assert json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["splits"]["test"]["rows"] == 2

@@ -26,7 +26,7 @@ class FinetuneConfig(DataConfig, TrainingConfig):
     label_smoothing
         Share of the target spread over all labels.
     class_weights
-        balanced: rare labels weigh more, as the inverse of their counts.
+        balanced: rare labels weigh more, as the inverse of their counts; of several labels each by the rows without it over those with it.
     freeze_layers
         Layers from below that are not trained; the embeddings with them.
     layer_learning_rate_decay

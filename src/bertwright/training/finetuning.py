@@ -162,6 +162,7 @@ def _saving(
         kept=plan.kept,
         data=data,
         card=lambda name, state: card_of(plan, name=name, state=state),
+        max_length=plan.config.max_seq_length,
         beside=lambda folder: write_beside(plan.task, plan.start, folder, max_length=plan.config.max_seq_length or 0),
     )
 

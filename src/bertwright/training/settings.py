@@ -9,7 +9,17 @@ OPTIMIZERS = ("muon", "adamw")
 SCHEDULERS = ("linear", "constant")
 
 # Keys that may differ between a run and its continuation: where and how it is watched and saved, not what is computed.
-FREE_ON_RESUME = ("resume_from_checkpoint", "save_total_limit", "save_steps", "logging_steps", "micro_batch_size", "dry_run", "tensorboard", "verify")
+FREE_ON_RESUME = (
+    "resume_from_checkpoint",
+    "save_total_limit",
+    "save_steps",
+    "logging_steps",
+    "micro_batch_size",
+    "dry_run",
+    "tensorboard",
+    "verify",
+    "test",
+)
 # Keys that follow the hardware unless they are given: a run may go on elsewhere.
 OF_THE_HARDWARE = ("bf16", "fp16")
 

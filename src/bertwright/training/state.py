@@ -57,7 +57,7 @@ class CheckpointWriter:
     """Writes a run's checkpoints.
 
     kept: the model's config.json, whose keys stay; data: what identifies the text; card: the model card's text, from Hugging Face's class and the state;
-    beside: writes what else belongs in the folder.
+    beside: writes what else belongs in the folder; max_length: tokens a text that the tokenizer's files tell of, None for the model's positions.
     """
 
     model: Model
@@ -67,6 +67,7 @@ class CheckpointWriter:
     data: dict[str, Any]
     card: Callable[[str, TrainState], str]
     beside: Callable[[Path], None] = lambda folder: None
+    max_length: int | None = None
 
     def write(self, folder: Path, state: TrainState) -> None:
         """Fills a folder: a complete Hugging Face checkpoint in float32 with its card, and beside it what a resume needs."""
@@ -76,7 +77,7 @@ class CheckpointWriter:
         with self.updater.averaged():
             whole.load_state_dict(self.updater.parameters.state(), assign=True)
             save_model(whole, folder, config=self.kept, architecture_class=name)
-        _for_model(self.tokenizer, self.model.architecture).save(folder, max_length=self.model.architecture.max_length)
+        _for_model(self.tokenizer, self.model.architecture).save(folder, max_length=self.max_length or self.model.architecture.max_length)
         (folder / "README.md").write_text(self.card(name, state), encoding="utf-8")
         self.beside(folder)
         training = folder / "training"
