@@ -1,7 +1,7 @@
 """Regression: a number for a text or a pair."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from bertwright.tasks.task import Item, Items, Reading, TaskBatch, call, pad_row
 from bertwright.tasks.texts import text_items
 from bertwright.text.tokenizer import Tokenizer
 
+# Beyond this an output that begins near 0 is not carried to the labels in a training's few thousand small steps.
+LARGEST = 100.0
 # What Hugging Face calls the one output of a model of this kind.
 OUTPUT = "LABEL_0"
 
@@ -40,7 +42,11 @@ class Regression:
         return {**label_keys([OUTPUT]), "problem_type": "regression"}
 
     def items(self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int) -> Items:
-        return text_items(examples, tokenizer, max_length=max_length, target=_number)
+        found = text_items(examples, tokenizer, max_length=max_length, target=_number)
+        largest = max((abs(item.target) for item in found.items if item.target is not None), default=0.0)
+        if largest <= LARGEST:
+            return found
+        return replace(found, said=(f"numbers as large as {largest:g} are learnt as they stand, and slowly: divide them, so that they lie between -10 and 10",))
 
     def batch(self, items: Sequence[Item], *, numbers: IntArray, reading: Reading) -> TaskBatch:
         padded = pad_rows([item.rows[0] for item in items], reading)
