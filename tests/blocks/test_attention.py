@@ -11,6 +11,7 @@ from bertwright.architecture import Absolute, Block, Dropout, Stack
 from bertwright.blocks import attention as attentions
 from bertwright.blocks import scores as scoring
 from bertwright.blocks.attention import Attention
+from bertwright.blocks.dropout import kept, scale_of
 from bertwright.blocks.layout import Layout, Packed, Padded
 from bertwright.blocks.scores import Scores
 from bertwright.blocks.short_attention import LONGEST, LONGEST_FLOAT32, short_attention, suits
@@ -63,16 +64,31 @@ def test_short_attention_takes_fewer_queries_than_keys() -> None:
 
 
 def test_the_short_path_is_taken_where_it_is_the_fast_one() -> None:
-    """On a CPU, for short rows without dropout: in bfloat16, and for shorter ones in float32 with gradients."""
+    """On a CPU, for short rows: in bfloat16, and for shorter ones in float32 with gradients."""
     query = torch.zeros(1, 1, LONGEST_FLOAT32, 4, requires_grad=True)
     assert suits(query, dropout=0.0)
     assert not suits(query.detach(), dropout=0.0)
     assert not suits(torch.zeros(1, 1, LONGEST_FLOAT32 + 1, 4, requires_grad=True), dropout=0.0)
+    assert suits(torch.zeros(1, 1, LONGEST, 4, requires_grad=True), dropout=0.1)
     half = torch.zeros(1, 1, LONGEST, 4, dtype=torch.bfloat16)
     assert suits(half, dropout=0.0)
-    assert not suits(half, dropout=0.1)
     assert not suits(torch.zeros(1, 1, LONGEST + 1, 4, dtype=torch.bfloat16), dropout=0.0)
     assert not suits(half.to("meta"), dropout=0.0)
+
+
+def test_short_attention_drops_probabilities_and_their_gradients_at_the_same_places() -> None:
+    """Against plain operations with the places that the same random state gives."""
+    query, key, value, upstream = tensors(4)
+    torch.manual_seed(3)
+    ours = short_attention(query, key, value, None, scale=0.3, dropout=0.25)
+    torch.manual_seed(3)
+    chances = torch.softmax(0.3 * query @ key.mT, -1)
+    plain = chances * kept(chances, 0.25) * scale_of(0.25) @ value
+    assert kept(chances, 0.25).mean() < 1
+    torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+    found, expected = (torch.autograd.grad(out, (query, key, value), upstream.detach()) for out in (ours, plain))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("queries", [1, 4, 12])
@@ -135,15 +151,21 @@ def test_a_bias_keeps_to_the_fused_kernel_and_a_mix_alone_does_not(monkeypatch: 
     assert [mask is not None for mask in calls] == [True]
 
 
-def test_dropout_of_the_attention_takes_the_fused_path_and_is_off_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_of_the_attention_reaches_the_fused_path_and_is_off_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = Attention(Block(hidden_size=8, num_heads=2, intermediate_size=8, dropout=Dropout(attention=0.5)))
+    hidden = torch.randn(2, LONGEST + 1, 8)
+    seen = []
+    monkeypatch.setattr(scoring.F, "scaled_dot_product_attention", lambda query, *_, dropout_p, **__: seen.append(dropout_p) or torch.zeros_like(query))
+    attention.train()(hidden, Padded())
+    attention.eval()(hidden, Padded())
+    assert seen == [0.5, 0.0]
+
+
+def test_dropout_of_short_rows_is_off_in_evaluation() -> None:
     attention = Attention(Block(hidden_size=8, num_heads=2, intermediate_size=8, dropout=Dropout(attention=0.5)))
     hidden = torch.randn(2, 6, 8)
-    seen = []
-    monkeypatch.setattr(scoring.F, "scaled_dot_product_attention", lambda *_, dropout_p, **__: seen.append(dropout_p) or torch.zeros(2, 2, 6, 4))
-    attention.train()(hidden, Padded())
-    assert seen == [0.5]
-    attention.eval()(hidden, Padded())
-    assert seen == [0.5]
+    assert not torch.equal(attention.train()(hidden, Padded()), attention(hidden, Padded()))
+    assert torch.equal(attention.eval()(hidden, Padded()), attention(hidden, Padded()))
 
 
 @pytest.mark.parametrize("norm_first", [False, True])

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from bertwright.architecture import Block
 from bertwright.blocks.activation import activation
+from bertwright.blocks.dropout import Dropout
 from bertwright.blocks.linear import Linear
 
 
@@ -19,7 +20,7 @@ class FeedForward(nn.Module):
             self.up = Linear(*wide, bias=bias)
         self.down = Linear(block.intermediate_size, block.hidden_size, bias=bias)
         self.gated, self.activation = block.gated, activation(block.activation)
-        self.dropout = nn.Dropout(block.dropout.activation)
+        self.dropout = Dropout(block.dropout.activation)
 
     def forward(self, hidden: Tensor) -> Tensor:
         inner = self.activation(self.gate(hidden)) * self.value(hidden) if self.gated else self.activation(self.up(hidden))

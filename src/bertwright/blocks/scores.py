@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bertwright.blocks.dropout import dropout
 from bertwright.blocks.short_attention import short_attention, suits
 
 
@@ -30,10 +31,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, sc
     `allowed`: bool, true where attention may go; triangle: it lets each query see the keys up to its own place, and kernels know that by themselves.
     """
     if scores.mix is not None:
-        chances = F.dropout(probabilities(query, key, allowed, scores), scores.dropout)
+        chances = dropout(probabilities(query, key, allowed, scores), scores.dropout)
         return chances @ value + scores.mix(chances)
     if scores.bias is None and suits(query, dropout=scores.dropout):
-        return short_attention(query, key, value, allowed, scale=scores.scale)
+        return short_attention(query, key, value, allowed, scale=scores.scale, dropout=scores.dropout)
     mask = None if triangle else allowed if scores.bias is None else biased(scores.bias, allowed).to(query.dtype)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=scores.dropout, scale=scores.scale, is_causal=triangle)
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bertwright.blocks.dropout import kept, scale_of
+
 # Above this length the kept probabilities outgrow the caches, and memory grows with the square of the length. In float32 the fused kernel catches up at 128
 # tokens, and without gradients it is ahead at every length (2 cores of an AMD EPYC; in bfloat16 it takes two to five times as long).
 LONGEST = 256
@@ -17,43 +19,52 @@ LONGEST_FLOAT32 = 64
 
 
 class ShortAttention(torch.autograd.Function):
-    """softmax(scale query key^T) value over [batch, heads, length, head_size]; `allowed` broadcasts to [batch, heads, queries, keys]."""
+    """dropout(softmax(scale query key^T)) value over [batch, heads, length, head_size]; `allowed` broadcasts to [batch, heads, queries, keys]."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scale: float, dropout: float) -> Tensor:
         shape, keys = query.shape, key.shape[2]
         query, key, value = (x.reshape(-1, *x.shape[2:]) for x in (query, key, value))
         scores = torch.bmm(query, key.mT).mul_(scale)
         if allowed is not None:
             scores.view(*shape[:3], keys).masked_fill_(~allowed, torch.finfo(scores.dtype).min)
         probabilities = torch.softmax(scores, -1)
-        ctx.save_for_backward(query, key, value, probabilities)
-        ctx.scale = scale
-        return torch.bmm(probabilities, value).view(shape)
+        keep = kept(probabilities, dropout) if dropout else None
+        ctx.save_for_backward(query, key, value, probabilities, keep)
+        ctx.scale, ctx.of_kept = scale, scale_of(dropout)
+        return _times(torch.bmm(_where(keep, probabilities), value), ctx.of_kept).view(shape)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value, probabilities = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        query, key, value, probabilities, keep = ctx.saved_tensors
         (grad,) = gradients
         shape = grad.shape
-        grad, of_keys = grad.reshape(query.shape), (*shape[:2], *key.shape[1:])
-        of_value = torch.bmm(probabilities.mT, grad)
+        grad, of_keys = _times(grad.reshape(query.shape), ctx.of_kept), (*shape[:2], *key.shape[1:])
+        of_value = torch.bmm(_where(keep, probabilities).mT, grad)
         # d softmax: p * (dp - sum(p * dp)); a forbidden place has p = 0 and so takes no gradient.
-        of_scores = torch._softmax_backward_data(torch.bmm(grad, value.mT), probabilities, -1, probabilities.dtype)
+        of_scores = torch._softmax_backward_data(_where(keep, torch.bmm(grad, value.mT)), probabilities, -1, probabilities.dtype)
         of_scores.mul_(ctx.scale)
-        return torch.bmm(of_scores, key).view(shape), torch.bmm(of_scores.mT, query).view(of_keys), of_value.view(of_keys), None, None
+        return torch.bmm(of_scores, key).view(shape), torch.bmm(of_scores.mT, query).view(of_keys), of_value.view(of_keys), None, None, None
 
 
-def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, *, scale: float) -> Tensor:
+def _where(keep: Tensor | None, values: Tensor) -> Tensor:
+    return values if keep is None else values * keep
+
+
+def _times(values: Tensor, scale: float) -> Tensor:
+    return values if scale == 1 else values * scale
+
+
+def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, *, scale: float, dropout: float = 0.0) -> Tensor:
     """[batch, heads, queries, head_size], twice [batch, heads, keys, head_size] -> the shape of the query. `allowed`: bool, true where attention may go."""
     apply: Callable[..., Tensor] = ShortAttention.apply
-    return apply(query, key, value, allowed, scale)
+    return apply(query, key, value, allowed, scale, dropout)
 
 
 def suits(query: Tensor, *, dropout: float) -> bool:
-    """Whether this path is the fast one for such a query: short, on a CPU, without dropout."""
-    if query.device.type != "cpu" or dropout:
+    """Whether this path is the fast one for such a query: short, on a CPU. With dropout torch has no fused kernel there."""
+    if query.device.type != "cpu":
         return False
     if query.dtype == torch.float32:
-        return query.requires_grad and query.shape[-2] <= LONGEST_FLOAT32
+        return query.requires_grad and query.shape[-2] <= (LONGEST if dropout else LONGEST_FLOAT32)
     return query.dtype == torch.bfloat16 and query.shape[-2] <= LONGEST

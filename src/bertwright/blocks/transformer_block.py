@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from bertwright.architecture import Stack
 from bertwright.blocks.attention import Attention, at
 from bertwright.blocks.cache import Cache
+from bertwright.blocks.dropout import Dropout
 from bertwright.blocks.feed_forward import FeedForward
 from bertwright.blocks.layout import Layout
 from bertwright.blocks.norm import norm
@@ -24,7 +25,7 @@ class TransformerBlock(nn.Module):
         self.cross_attention_norm = norm(size, block) if stack.cross_attention else None
         self.feed_forward = FeedForward(block)
         self.feed_forward_norm = norm(size, block)
-        self.attention_dropout, self.dropout = nn.Dropout(block.dropout.attention_output), nn.Dropout(block.dropout.feed_forward)
+        self.attention_dropout, self.dropout = Dropout(block.dropout.attention_output), Dropout(block.dropout.feed_forward)
 
     def forward(
         self,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from bertwright.architecture import LM, MLM, POOLER, Architecture, Block, Head, HeadKind
 from bertwright.blocks.activation import activation
 from bertwright.blocks.cross_entropy import linear_cross_entropy
+from bertwright.blocks.dropout import Dropout
 from bertwright.blocks.norm import norm
 
 
@@ -19,7 +20,7 @@ class Transformed(nn.Module):
         self.dense = None if transform is None else nn.Linear(block.hidden_size, size, bias=transform.bias)
         self.norm = norm(size, block) if transform is not None and transform.norm else None
         self.activation = activation(transform.activation if transform is not None else "tanh")
-        self.first_dropout = nn.Dropout(head.dropout if transform is not None and transform.dropout else 0.0)
+        self.first_dropout = Dropout(head.dropout if transform is not None and transform.dropout else 0.0)
 
     def transform(self, hidden: Tensor) -> Tensor:
         """What the output reads: [..., hidden_size] -> [..., size]."""
@@ -84,7 +85,7 @@ class Labelling(Transformed):
     def __init__(self, head: Head, architecture: Architecture) -> None:
         super().__init__(head, architecture.last.block, size=architecture.hidden_size)
         self.reads = head.reads
-        self.dropout = nn.Dropout(head.dropout)
+        self.dropout = Dropout(head.dropout)
         labels = architecture.num_labels if head.labels is None else head.labels
         self.output = nn.Linear(architecture.hidden_size, labels, bias=bool(head.bias))
 

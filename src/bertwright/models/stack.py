@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from bertwright.architecture import Architecture, Stack
 from bertwright.blocks.attention import at
 from bertwright.blocks.cache import Cache
+from bertwright.blocks.dropout import Dropout
 from bertwright.blocks.layout import Layout
 from bertwright.blocks.norm import norm
 from bertwright.blocks.positions import build_position
@@ -55,13 +56,13 @@ class TransformerStack(nn.Module):
         self.positions = build_position(stack, size)
         self.segments = nn.Embedding(stack.segments, size) if stack.segments else None
         self.embedding_norm = norm(size, block) if stack.embedding_norm else None
-        self.embedding_dropout = nn.Dropout(block.dropout.embeddings)
+        self.embedding_dropout = Dropout(block.dropout.embeddings)
         self.projection = nn.Linear(size, block.hidden_size) if stack.projection else None
         self.blocks = nn.ModuleList(
             self._group(number) if stack.groups else TransformerBlock(stack, number=number) for number in range(stack.groups or stack.num_layers)
         )
         self.norm = norm(block.hidden_size, block) if stack.final_norm else None
-        self.final_dropout = nn.Dropout(block.dropout.final)
+        self.final_dropout = Dropout(block.dropout.final)
 
     def _group(self, number: int) -> nn.ModuleList:
         inner = self.data.inner_groups

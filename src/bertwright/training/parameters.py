@@ -88,6 +88,9 @@ class FlatParameters:
         self.frozen = {name: parameter.detach().float() for name, parameter in idle.items()}
         for name, parameter in idle.items():
             parameter.data = self.frozen[name].to(torch.float32 if self._stays_float32(name) else dtype)
+        self.sparse = [table for table in model.modules() if isinstance(table, nn.Embedding) and self._adds_rows_alone(table)]
+        for table in self.sparse:
+            table.sparse = True
         self.publish()
 
     @staticmethod
@@ -95,6 +98,16 @@ class FlatParameters:
         path = f".{name}"
         tables = (".positions.", ".segments.", ".heads.mlm.decoder.", ".heads.lm.decoder.")
         return path.endswith((".tokens.weight", ".heads.mlm.bias", ".heads.lm.bias")) or any(table in path for table in tables)
+
+    @staticmethod
+    def _adds_rows_alone(table: nn.Embedding) -> bool:
+        """Whether a table's gradient is to come as the rows that a batch reads, added to the flat vector: a dense one is written, read and added whole.
+
+        Not on a GPU, where sorting the rows costs more, and not where torch knows no such gradient.
+        """
+        weight = table.weight
+        suits = weight.requires_grad and weight.device.type == "cpu" and weight.dtype == torch.float32
+        return suits and not table.sparse and not table.scale_grad_by_freq
 
     def _adopt(self, place: Place, parameter: nn.Parameter) -> None:
         if place.start < self.direct:
@@ -154,3 +167,5 @@ class FlatParameters:
             named[place.name].data = place.of(self.master).clone()
         for name, whole in self.frozen.items():
             named[name].data = whole
+        for table in self.sparse:
+            table.sparse = False
