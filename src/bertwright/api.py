@@ -15,17 +15,17 @@ from bertwright.data.prepare_config import SHORTEST_ROW
 from bertwright.data.report import CorpusReport
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
-from bertwright.errors import BertwrightError, InputError
+from bertwright.errors import InputError
 from bertwright.evaluation.files import Evaluated, evaluate_file
 from bertwright.evaluation.pretraining import chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
 from bertwright.inference.tokenizers import with_tokenizer
 from bertwright.objectives import OBJECTIVES, Objective, objective
-from bertwright.reports.page import write_report
+from bertwright.reports.page import write_report_if_possible
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import leads
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetuning import finetune as train_on_labels
 from bertwright.training.grid import Grid, combinations, configs_of, grid_of, lists_of_values
@@ -77,7 +77,7 @@ def finetune(
     def train_one(folder: Path, values: Mapping[str, Any]) -> FinetuneResult:
         result = train_on_labels(checkpoint, train, out=folder, config=dataclasses.replace(config, **values), observers=observers)
         if report and result.metrics and leads():
-            _report(result.run, observers)
+            write_report_if_possible(result.run, tell=Watchers(observers))
         return result
 
     if not grid:
@@ -86,7 +86,7 @@ def finetune(
         return _dry_runs(partial(train_on_labels, checkpoint, train, out=out), config, grid, observers if leads() else ())
     comparison = sweep(train_one, out=out, grid=grid, observers=observers, leads=leads())
     if report and leads():
-        _report(Path(out), observers)
+        write_report_if_possible(Path(out), tell=Watchers(observers))
     return comparison
 
 
@@ -106,15 +106,6 @@ def _dry_runs(plan_one: Callable[..., FinetuneResult], config: FinetuneConfig, g
     if problems:
         raise InputError(*dict.fromkeys(problems))
     return planned[0]
-
-
-def _report(run: Path, observers: Sequence[Observer]) -> None:
-    """Writes the run's report; a training that is done does not fail for its sake."""
-    try:
-        write_report(run)
-    except BertwrightError as error:
-        for observer in observers:
-            observer(Event("note", 0, {"text": f"no report was written: {error}"}))
 
 
 def evaluate(

@@ -293,4 +293,4 @@ def test_metrics_are_those_of_the_second_squad_where_there_may_be_no_answer(bert
     assert [each.text for each in found] == ["", ""]
     assert task.metrics(examples, found)["NoAns_exact"] == 100
     assert task.metrics(examples, found)["HasAns_f1"] == 0
-    assert task.config == {"no_answer": True}
+    assert task.config == {"bertwright": {"no_answer": True}}

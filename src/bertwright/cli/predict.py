@@ -72,7 +72,7 @@ def predict(
     max_seq_length: int | None = None,
     bf16: Flag = False,
     tables: Annotated[TableFlags, Parameter(name="*", group="Tables")] = TableFlags(),  # frozen, and cyclopts reads the defaults from it
-    generation: Annotated[GenerationFlags, Parameter(name="*", group="Writing text")] = GenerationFlags(),  # noqa: B008  # as above
+    generation: Annotated[GenerationFlags, Parameter(name="*", group="Writing text")] = GenerationFlags(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
     json: Flag = False,
 ) -> None:
     """Do what the checkpoint was trained for: classes, numbers, entities, answers, choices, vectors, masks filled, text written.

@@ -34,7 +34,7 @@ def pretrain(
         _print_plan(shards, config, json=json)
         return
     from bertwright.reports.figures import draw_run
-    from bertwright.reports.page import write_report
+    from bertwright.reports.page import write_report_if_possible
     from bertwright.training.devices import leads
     from bertwright.training.pretrain import pretrain as train
 
@@ -44,14 +44,11 @@ def pretrain(
     screen = sys.stderr if json else sys.stdout
     with training_display(screen) as show:
         result = train(shards, out=out, config=config, observers=(show,))
+        report = write_report_if_possible(result.run, tell=show)
     picture = draw_run(result.run)
-    report = write_report(result.run)
     if json:
-        print(
-            json_format.dumps(
-                {"run": str(result.run), "checkpoint": str(result.checkpoint), "loss_curve": str(picture), "report": str(report), "metrics": result.metrics}
-            )
-        )
+        files = {"run": result.run, "checkpoint": result.checkpoint, "loss_curve": picture, **({"report": report} if report else {})}
+        print(json_format.dumps({**{name: str(path) for name, path in files.items()}, "metrics": result.metrics}))
         return
     print("\n".join(closing_lines(result, picture=picture, report=report, shards=shards)))
 
@@ -75,7 +72,7 @@ def _print_plan(shards: Path, config: PretrainConfig, *, json: bool) -> None:
     print(json_format.dumps({"config": resolved}) if json else yaml.safe_dump(resolved, sort_keys=False).rstrip("\n"))
 
 
-def closing_lines(result: PretrainResult, *, picture: Path, report: Path, shards: Path) -> list[str]:
+def closing_lines(result: PretrainResult, *, picture: Path, report: Path | None, shards: Path) -> list[str]:
     """Where everything lies, and what to type next."""
     run = shlex.quote(str(result.run))
     evaluated = "eval_mlm_loss" in result.metrics
@@ -85,7 +82,7 @@ def closing_lines(result: PretrainResult, *, picture: Path, report: Path, shards
         f"run          {result.run}",
         f"checkpoint   {result.checkpoint}{'   (the best on validation)' if evaluated else ''}",
         f"loss curve   {picture}",
-        f"report       {report}",
+        *([f"report       {report}"] if report else []),
         "",
         "next:",
         f"  bertwright predict {run} 'some text with a [MASK] in it'",

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from bertwright import __version__
 from bertwright.checkpoints.files import write_text_atomic
-from bertwright.errors import InputError
+from bertwright.errors import BertwrightError, InputError
 from bertwright.reports.compared import compared_sections, swept_sections
 from bertwright.reports.content import Page
 from bertwright.reports.finetuned import finetuned_sections
@@ -17,6 +17,7 @@ from bertwright.reports.prepared import prepared_sections
 from bertwright.reports.pretrained import pretrained_sections
 from bertwright.reports.reading import RunFiles, read_run
 from bertwright.reports.wording import TASKS
+from bertwright.training.events import Event, Observer
 
 EXAMPLES = 6  # examples explained, unless told
 
@@ -40,6 +41,15 @@ def write_report(run: Path, *, out: Path | None = None, examples: int = EXAMPLES
     page = Page(title=found.name, subtitle=_subtitle(found), sections=sections)
     write_text_atomic(path, render(page))
     return path
+
+
+def write_report_if_possible(run: Path, *, tell: Observer) -> Path | None:
+    """As `write_report` at the end of a training, which does not fail for its report's sake: what keeps it from being written is told."""
+    try:
+        return write_report(run)
+    except BertwrightError as error:
+        tell(Event("note", 0, {"text": f"no report was written: {error}"}))
+        return None
 
 
 def write_comparison(runs: Sequence[Path], *, out: Path) -> Path:

@@ -63,7 +63,7 @@ class Answering:
     @property
     def config(self) -> Mapping[str, Any]:
         """Whether there may be no answer, since nothing else in a folder says it."""
-        return {"no_answer": self.no_answer}
+        return {"bertwright": {"no_answer": self.no_answer}}
 
     def items(self, examples: Sequence[QuestionExample], tokenizer: Tokenizer, *, max_length: int) -> Items:
         """One item a window; truncated: questions that lost their end.

@@ -138,7 +138,7 @@ def task_of(folder: Path) -> Task | None:
     if TAG in heads:
         return Tagging(labels=labels)
     if SPAN in heads:
-        return Answering(no_answer=bool(config.get("no_answer")))
+        return Answering(no_answer=bool(_own_keys(config).get("no_answer")))
     if CHOICE in heads:
         return Choice()
     if LM in heads:
@@ -157,9 +157,14 @@ def write_beside(task: Task, start: Start, folder: Path, *, max_length: int) -> 
 
 def decisions_of(model: Model) -> Mapping[str, Any]:
     """How the values of a model's training data were read, which its config.json keeps; empty where it keeps nothing."""
-    own = model.config.get("bertwright") if isinstance(model, SavableModel) else None
-    decided = own.get("data") if isinstance(own, dict) else None
+    decided = _own_keys(model.config).get("data") if isinstance(model, SavableModel) else None
     return decided if isinstance(decided, dict) else {}
+
+
+def _own_keys(config: Config) -> Mapping[str, Any]:
+    """What a config.json holds that Hugging Face has no key for."""
+    own = config.get("bertwright")
+    return own if isinstance(own, dict) else {}
 
 
 def declared_heads(config: Config) -> tuple[HeadKind, ...]:

@@ -1,7 +1,6 @@
 """What is said before the first step: the model, the data, and what the run will take."""
 
-import torch
-
+from bertwright.architecture import Architecture, HeadKind
 from bertwright.checkpoints.meta import without_values
 from bertwright.models import Model
 from bertwright.training.devices import Device
@@ -9,42 +8,29 @@ from bertwright.training.estimate import EFFICIENCY, bytes_needed, matrix_rate, 
 from bertwright.training.events import Value
 from bertwright.training.finetune_plan import FinetunePlan
 from bertwright.training.plan import Plan
+from bertwright.training.settings import TrainingConfig
 
 
 def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
     """The plan by name: sizes, recipe, budget, and the steps, memory (bytes) and time (seconds) it is expected to take."""
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.objective.heads).parameters())
-    config, stack = plan.config, plan.architecture.last
-    rate = f"{config.optimizer}, learning rate {config.learning_rate:.3g}" + (f", Muon {config.muon_learning_rate:.3g}" if config.optimizer == "muon" else "")
+    config, model = plan.config, _model_values(plan.architecture, plan.objective.heads)
     step_tokens = (config.batch_size or 1) * config.max_seq_length
     unit_tokens = {"steps": step_tokens, "samples": config.max_seq_length, "tokens": 1}.get(plan.budget.unit, 0)
     tokens = plan.budget.amount * unit_tokens
     per_second = _tokens_per_second(plan, device)
     tokens = tokens or plan.budget.amount * per_second
     return {
-        "model": f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {plan.architecture.vocab_size}",
-        "parameters": parameters,
+        **model,
         "objective": config.objective,
         "train_tokens": plan.shards.train.num_tokens,
         "samples_per_epoch": plan.source.size(0),
-        "batch_size": config.batch_size or 0,
-        "micro_batch_size": config.micro_batch_size or 0,
-        "optimizer": rate,
+        **_recipe_values(config),
         "start": config.start or f"weights of {config.init_from}",
         "device": device.describe(),
         "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else _counted(plan.budget.amount, plan.budget.unit),
         "steps": max(1, round(tokens / step_tokens)),
         "epochs": tokens / max(1, plan.source.size(0) * config.max_seq_length),
-        "memory_bytes": bytes_needed(
-            plan.architecture,
-            parameters=parameters,
-            muon=config.optimizer == "muon",
-            half=bool(config.bf16 or config.fp16),
-            rows=config.micro_batch_size or 1,
-            length=config.max_seq_length,
-            scored=config.mlm_probability,
-        ),
+        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=config.mlm_probability),
         "expected_seconds": tokens / per_second,
     }
 
@@ -55,24 +41,49 @@ def _tokens_per_second(plan: Plan, device: Device) -> float:
     return EFFICIENCY * rate * device.world_size / operations
 
 
+def _model_values(architecture: Architecture, heads: tuple[HeadKind, ...]) -> dict[str, int | str]:
+    stack = architecture.last
+    with without_values():
+        parameters = sum(parameter.numel() for parameter in Model(architecture, heads).parameters())
+    shape = f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {architecture.vocab_size}"
+    return {"model": shape, "parameters": parameters}
+
+
+def _recipe_values(config: TrainingConfig) -> dict[str, Value]:
+    muon = f", Muon {config.muon_learning_rate:.3g}" if config.optimizer == "muon" else ""
+    return {
+        "batch_size": config.batch_size or 0,
+        "micro_batch_size": config.micro_batch_size or 0,
+        "optimizer": f"{config.optimizer}, learning rate {config.learning_rate:.3g}{muon}",
+    }
+
+
+def _memory(config: TrainingConfig, architecture: Architecture, parameters: int, *, length: int, scored: float) -> int:
+    return bytes_needed(
+        architecture,
+        parameters=parameters,
+        muon=config.optimizer == "muon",
+        half=bool(config.bf16 or config.fp16),
+        rows=config.micro_batch_size or 1,
+        length=length,
+        scored=scored,
+    )
+
+
 def _counted(amount: float, unit: str) -> str:
     return f"{amount:g} {unit.removesuffix('s') if amount == 1 else unit}"
 
 
 def finetune_values(plan: FinetunePlan, device: Device) -> dict[str, Value]:
     """The plan of a fine-tuning by name: as `plan_values`, with the task, its labels and rows in place of the objective and its text."""
-    config, stack, source = plan.config, plan.architecture.last, plan.source
-    with without_values():
-        parameters = sum(parameter.numel() for parameter in Model(plan.architecture, plan.family.complete_heads(plan.task.heads)).parameters())
+    config, source, model = plan.config, plan.source, _model_values(plan.architecture, plan.family.complete_heads(plan.task.heads))
     rows, tokens = len(source.items), int(source.lengths.sum())
     epochs = {"samples": plan.budget.amount / rows, "steps": plan.budget.amount * (config.batch_size or 1) / rows, "tokens": plan.budget.amount / tokens}
-    longest = int(source.lengths.max())
     operations = operations_per_token(plan.architecture, length=max(1, tokens // rows), scored=0.0)
     per_second = EFFICIENCY * matrix_rate(device, hidden_size=plan.architecture.hidden_size) * device.world_size / operations
     passes = epochs.get(plan.budget.unit, plan.budget.amount * per_second / tokens)
     return {
-        "model": f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {plan.architecture.vocab_size}",
-        "parameters": parameters,
+        **model,
         "task": plan.task.name,
         "labels": len(plan.splits.train.labels),
         "metric": plan.task.metric,
@@ -80,22 +91,12 @@ def finetune_values(plan: FinetunePlan, device: Device) -> dict[str, Value]:
         "validation_rows": len(plan.splits.validation.examples),
         "test_rows": 0 if plan.splits.test is None else len(plan.splits.test.examples),
         "tokens_per_epoch": tokens,
-        "batch_size": config.batch_size or 0,
-        "micro_batch_size": config.micro_batch_size or 0,
-        "optimizer": f"{config.optimizer}, learning rate {config.learning_rate:.3g}",
+        **_recipe_values(config),
         "start": f"weights of {plan.begun.folder}",
         "device": device.describe(),
         "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else f"{passes:.3g} epochs",
         "steps": max(1, round(passes * rows / (config.batch_size or 1))),
         "epochs": passes,
-        "memory_bytes": bytes_needed(
-            plan.architecture,
-            parameters=parameters,
-            muon=config.optimizer == "muon",
-            half=bool(config.bf16 or config.fp16),
-            rows=config.micro_batch_size or 1,
-            length=longest,
-            scored=0.0,
-        ),
+        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=int(source.lengths.max()), scored=0.0),
         "expected_seconds": passes * tokens / per_second,
     }

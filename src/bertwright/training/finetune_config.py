@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bertwright.checkpoints.sentence_transformers import POOLINGS
 from bertwright.data.labelled.config import DataConfig
 from bertwright.training.settings import TrainingConfig
 
 ADVERSARIES = ("fgm", "pgd")
 CLASS_WEIGHTS = ("balanced",)
-POOLINGS = ("cls", "mean", "max")
 
 
 @dataclass(frozen=True, kw_only=True)

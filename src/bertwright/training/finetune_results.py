@@ -20,6 +20,7 @@ from bertwright.training.devices import Device
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneResult
 from bertwright.training.finetune_plan import FinetunePlan
+from bertwright.training.judging import judged_first
 from bertwright.training.state import TrainState
 
 
@@ -30,7 +31,6 @@ def finish(plan: FinetunePlan, run: RunFolder, state: TrainState, device: Device
     splits = {"validation": plan.splits.validation, **({"test": plan.splits.test} if plan.splits.test else {})}
     length = plan.config.max_seq_length or 0
     measured = {name: measure(plan.task, model, data, plan.start.tokenizer, max_length=length, train=plan.splits.train) for name, data in splits.items()}
-    judged = plan.task.metric
     results = _results(plan, state, device, measured, parameters=sum(parameter.numel() for parameter in model.parameters()), best=folder)
     write_json_atomic(run.path / "data.json", plan.report.to_json())
     write_json_atomic(run.path / "results.json", results)
@@ -42,7 +42,7 @@ def finish(plan: FinetunePlan, run: RunFolder, state: TrainState, device: Device
     for line in measured["test"].said if "test" in measured else ():  # of the others it was said before
         tell(Event("note", state.progress.step, {"text": f"test: {line}"}))
     for name, found in measured.items():
-        tell(Event("result", state.progress.step, {"split": name, judged: found.metrics[judged], **found.metrics}))
+        tell(Event("result", state.progress.step, {"split": name, **judged_first(found.metrics, plan.task.metric)}))
     return FinetuneResult(run.path, folder, {name: found.metrics for name, found in measured.items()}, details=results)
 
 

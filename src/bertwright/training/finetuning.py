@@ -22,18 +22,18 @@ from bertwright.training.adversarial import Adversary
 from bertwright.training.announce import finetune_values
 from bertwright.training.depth import freeze, layer_factor
 from bertwright.training.devices import Device, device_of_this_process
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetune_plan import FinetunePlan, make_finetune_plan
 from bertwright.training.finetune_results import card_of, finish, finished_before
-from bertwright.training.judging import judge
+from bertwright.training.judging import judge, judged_first
 from bertwright.training.loop import Loop
 from bertwright.training.out_folder import refuse_other_folders
 from bertwright.training.resuming import START, Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
-from bertwright.training.watching import begin, watched
+from bertwright.training.watching import begin, saving, watched
 
 
 def finetune(
@@ -50,8 +50,7 @@ def finetune(
     plan = make_finetune_plan(str(checkpoint), str(train), config, device)
     refuse_other_folders(out, start=plan.begun.folder)
     if device.leads:
-        for observer in observers:
-            _announce(plan, device, observer)
+        _announce(plan, device, Watchers(observers))
     if config.dry_run:
         return FinetuneResult(out, out, {}, details={"config": plan.config.as_dict()})
     if not device.leads:
@@ -60,12 +59,12 @@ def finetune(
         return _train(plan, run, device, observers)
 
 
-def _announce(plan: FinetunePlan, device: Device, observer: Observer) -> None:
+def _announce(plan: FinetunePlan, device: Device, tell: Observer) -> None:
     encoded = [f"{name}: {line}" for name, items in (("train", plan.items), ("validation", plan.validation)) for line in items.said]
     for line in (plan.begun.said, *plan.splits.said, *encoded):
-        observer(Event("note", 0, {"text": line}))
-    observer(Event("note", 0, {"text": "\n".join(plan.report.lines())}))
-    observer(Event("plan", 0, finetune_values(plan, device)))
+        tell(Event("note", 0, {"text": line}))
+    tell(Event("note", 0, {"text": "\n".join(plan.report.lines())}))
+    tell(Event("plan", 0, finetune_values(plan, device)))
 
 
 def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> FinetuneResult:
@@ -144,9 +143,9 @@ def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[st
         predictions = plan.task.predictions(examples, items, outputs)
         # A loss among all rows is not the one among a batch's.
         losses = [prediction.loss for prediction in predictions if prediction.loss is not None and plan.task.decomposes]
-        found, judged = plan.task.metrics(examples, predictions), plan.task.metric
+        found = judged_first(plan.task.metrics(examples, predictions), plan.task.metric)
         first = {"loss": sum(losses) / len(losses)} if losses else {}
-        return {f"eval_{name}": value for name, value in {**first, judged: found[judged], **found}.items()}
+        return {f"eval_{name}": value for name, value in {**first, **found}.items()}
 
     return evaluate_now
 
@@ -165,15 +164,7 @@ def _saving(
         max_length=plan.config.max_seq_length,
         beside=lambda folder: write_beside(plan.task, plan.start, folder, max_length=plan.config.max_seq_length or 0),
     )
-
-    def save(state: TrainState, best: bool) -> None:
-        if device.leads:
-            step = state.progress.step
-            folder = run.save(step, lambda path: writer.write(path, state), best=best, keep=plan.config.save_total_limit)
-            tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
-        device.wait()
-
-    return save
+    return saving(writer, run, device, tell, keep=plan.config.save_total_limit)
 
 
 def _new_model(plan: FinetunePlan, notes: list[str], *, skip_weights: bool) -> SavableModel:

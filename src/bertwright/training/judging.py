@@ -28,6 +28,11 @@ def metric_problems(task: TaskName, metric: str | None) -> list[str]:
     return [f"metric is {metric!r}: task {task} gives {', '.join(METRICS[task])}"]
 
 
+def judged_first(metrics: Mapping[str, float], metric: str) -> dict[str, float]:
+    """The metrics in their order, but the one that is judged by at the front, where this data gives it."""
+    return dict(sorted(metrics.items(), key=lambda item: item[0] != metric))
+
+
 def judge(metric: str, metrics: Mapping[str, float]) -> float:
     """Lower is better: the metric, turned round where high is good, and where two evaluations have the same, the loss.
 

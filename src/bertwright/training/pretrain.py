@@ -1,7 +1,6 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from bertwright.training.announce import plan_values
 from bertwright.training.card import model_card
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import Device, device_of_this_process
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.filled import FilledSentences
 from bertwright.training.loop import Loop
 from bertwright.training.plan import Plan, make_plan
@@ -30,7 +29,7 @@ from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
-from bertwright.training.watching import begin, watched
+from bertwright.training.watching import begin, saving, watched
 
 
 def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
@@ -47,8 +46,7 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
     device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
     plan = make_plan(opened, config, device)
     if device.leads:
-        for observer in observers:
-            observer(Event("plan", 0, plan_values(plan, device)))
+        Watchers(observers)(Event("plan", 0, plan_values(plan, device)))
     if config.dry_run:
         return PretrainResult(out, out, {})
     if not device.leads:
@@ -120,15 +118,7 @@ def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model:
         return model_card(plan.architecture, config, family=family, name=name, **told)
 
     writer = CheckpointWriter(model, updater, tokenizer, plan.model_config, plan.data(), card)
-
-    def save(state: TrainState, best: bool) -> None:
-        if device.leads:
-            step = state.progress.step
-            folder = run.save(step, partial(writer.write, state=state), best=best, keep=config.save_total_limit)
-            tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
-        device.wait()
-
-    return save
+    return saving(writer, run, device, tell, keep=config.save_total_limit)
 
 
 def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:

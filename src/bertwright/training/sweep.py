@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.checkpoints.files import write_text_atomic
-from bertwright.errors import CheckpointError, InputError
+from bertwright.errors import InputError
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneResult
 from bertwright.training.grid import combinations
+from bertwright.training.judging import LOWER_IS_BETTER
 from bertwright.training.out_folder import refuse_other_folders
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -75,9 +76,10 @@ class Comparison:
         return [line.rstrip() for line in [*table, *notes]]
 
     def best(self) -> Summary | None:
-        """The combination with the highest mean of the metric on validation."""
+        """The combination with the best mean of the metric on validation."""
         judged = [part for part in self.summary if self.metric in part.metrics.get("validation", {})]
-        return max(judged, key=lambda part: part.metrics["validation"][self.metric or ""]["mean"], default=None)
+        choose = min if self.metric in LOWER_IS_BETTER else max
+        return choose(judged, key=lambda part: part.metrics["validation"][self.metric or ""]["mean"], default=None)
 
     def _shown(self, split: str) -> list[str]:
         """Names of the metrics of a split: the one that runs are judged by, and the next few."""
@@ -115,9 +117,8 @@ def sweep(
         for observer in observers if leads else ():
             observer(Event("note", 0, {"text": text}))
         result = train_one(out / name, chosen[place])
-        found = _finished(out / name) or {"metrics": result.metrics, "metric": result.details.get("metric")}
-        runs[place] = Run(name, name, chosen[place], found["metrics"])
-        comparison = Comparison(out, dict(grid), found["metric"], tuple(runs[done] for done in sorted(runs)))
+        runs[place] = Run(name, name, chosen[place], result.metrics)
+        comparison = Comparison(out, dict(grid), result.details.get("metric"), tuple(runs[done] for done in sorted(runs)))
         if leads:
             write_text_atomic(out / "sweep.json", json.dumps(comparison.to_json(), indent=2, ensure_ascii=False) + "\n")
     return comparison
@@ -149,15 +150,3 @@ def _cell(values: Mapping[str, float] | None, *, several: bool) -> str:
     if values is None:
         return "-"
     return f"{values['mean']:.4f}" + (f" +- {values['std']:.4f}" if several else "")
-
-
-def _finished(folder: Path) -> dict[str, Any] | None:
-    """A finished run's metrics by split, and the one that it is judged by; None where it is not finished."""
-    path = folder / "results.json"
-    if not path.exists():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {"metrics": {name: dict(split["metrics"]) for name, split in found["splits"].items()}, "metric": found.get("metric")}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{path} is damaged: remove {folder} to train that run again") from None

@@ -1,7 +1,8 @@
 """How a run begins, and who is told what happens in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -11,7 +12,7 @@ from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.logs import FileLog
-from bertwright.training.state import TrainState
+from bertwright.training.state import CheckpointWriter, TrainState
 
 
 @contextmanager
@@ -38,3 +39,16 @@ def begin(
         notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
     for note in filter(None, notes):
         tell(Event("note", state.progress.step, {"text": note}))
+
+
+def saving(writer: CheckpointWriter, run: RunFolder, device: Device, tell: Observer, *, keep: int | None) -> Callable[[TrainState, bool], None]:
+    """What writes a checkpoint of a state, marked when it is the best so far, on the process that leads, while the others wait. keep: of the newest ones."""
+
+    def save(state: TrainState, best: bool) -> None:
+        if device.leads:
+            step = state.progress.step
+            folder = run.save(step, partial(writer.write, state=state), best=best, keep=keep)
+            tell(Event("save", step, {"folder": folder.name, "best": int(best)}))
+        device.wait()
+
+    return save
