@@ -5,10 +5,10 @@
 
 Rows are read by bertwright, so that both sides see the same; everything after that is transformers': AutoTokenizer with truncation=True,
 DataCollatorWithPadding (or the collator of the task's page), AutoModelFor..., weight decay 0.01, an evaluation after each epoch. Nothing is saved while it
-trains, which spares it time. The metrics are bertwright's own, so that a difference is never one of definitions. `seconds` run from the call of train(),
-evaluations included; `prepare_seconds` are the tokenisation and the loading of the weights before it. Tagging and questions follow the task pages too: the
-first piece of a word is labelled, a word that was cut off counts as O; questions are read in windows of 384 tokens that share 128, the best span has at most
-30 tokens.
+trains, which spares it time. `--quick` leaves that documentation in two points and says so in its line. The metrics are bertwright's own, so that a
+difference is never one of definitions. `seconds` run from the call of train(), evaluations included; `prepare_seconds` are the tokenisation and the loading
+of the weights before it. Tagging and questions follow the task pages too: the first piece of a word is labelled, a word that was cut off counts as O;
+questions are read in windows of 384 tokens that share 128, the best span has at most 30 tokens.
 """
 
 import argparse
@@ -70,9 +70,8 @@ def main() -> None:
     files = {name: str(path) for name in ("validation", "test") if (path := getattr(options, name))}
     splits = read_splits(str(options.train or options.data / case.folder), DataConfig(**{**case.config, **files}))
     for seed in options.seeds:
-        found = train_with_trainer(
-            options.weights, splits, epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate, seed=seed
-        )
+        called = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
+        found = train_with_trainer(options.weights, splits, **called, seed=seed, quick=options.quick)
         line = {"rival": "transformers.Trainer", "name": options.rival, "seed": seed, "metric": case.metric, **summary(found, case.metric), **found}
         print(json.dumps(line), flush=True)
 
@@ -86,6 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--learning_rate", type=float, default=5e-5)
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0], help="0,1,2")
+    parser.add_argument("--quick", action="store_true", help="in bfloat16 and batches of like length, to have its metrics sooner; not for comparing times")
     for name in ("train", "validation", "test"):
         parser.add_argument(f"--{name}", type=Path, help="a file in place of the data set's own")
     return parser.parse_args()
@@ -98,11 +98,11 @@ def summary(found: Mapping[str, Any], metric: str) -> dict[str, float]:
     return {"last": last["metrics"][metric], "best": best["metrics"][metric], "seconds_to_best": best["seconds"]}
 
 
-def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: int, learning_rate: float, seed: int) -> dict[str, Any]:
+def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: int, learning_rate: float, seed: int, quick: bool = False) -> dict[str, Any]:
     """Fine-tunes with transformers.Trainer and evaluates after each epoch.
 
-    splits: LabelledSplits. Returns prepare_seconds, seconds, evaluations ([{epoch, seconds, metrics}] on the validation rows), test (metrics of the last
-    weights), peak_memory_bytes of the process, and what it was called with.
+    splits: LabelledSplits; quick: in bfloat16, by length. Returns prepare_seconds, seconds, evaluations ([{epoch, seconds, metrics}] on the validation
+    rows), test (metrics of the last weights), peak_memory_bytes of the process, and what it was called with.
     """
     import transformers
 
@@ -130,6 +130,8 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
             eval_strategy="epoch",
             save_strategy="no",
             seed=seed,
+            bf16=quick,
+            train_sampling_strategy="group_by_length" if quick else "random",
             report_to="none",
             disable_tqdm=True,
         )
@@ -149,7 +151,7 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         trainer.compute_metrics = None  # those are the validation rows', not the test rows'
         test = prepared.read["test"](trainer.predict(prepared.splits["test"]).predictions) if "test" in prepared.splits else None
-    called = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weights": str(weights)}
+    called = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weights": str(weights), "quick": quick}
     return {**called, "prepare_seconds": prepare_seconds, "seconds": seconds, "evaluations": evaluations, "test": test, "peak_memory_bytes": peak}
 
 
@@ -283,10 +285,10 @@ def _windows(tokenizer: Any, examples: Sequence[Any]) -> tuple[list[dict[str, An
 
 def _tokens_of(start: int, end: int, spans: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
     """First and last token of an answer; 0 and 0, the place of [CLS], where the window does not hold all of it."""
-    inside = [place for place, span in enumerate(spans) if span is not None]
-    if not inside or spans[inside[0]][0] > start or spans[inside[-1]][1] < end:  # type: ignore[index]
+    inside = [(place, *span) for place, span in enumerate(spans) if span is not None]
+    if not inside or inside[0][1] > start or inside[-1][2] < end:
         return 0, 0
-    touched = [place for place in inside if spans[place][0] < end and spans[place][1] > start]  # type: ignore[index]
+    touched = [place for place, first, last in inside if first < end and last > start]
     return (touched[0], touched[-1]) if touched else (0, 0)
 
 

@@ -20,7 +20,7 @@ from bertwright.training.finetune_config import FinetuneConfig
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 SECTIONS: dict[str, Any] = {"prepare": PrepareConfig, "pretrain": PretrainConfig, "finetune": FinetuneConfig}
-FINETUNINGS = ["cola", "conll2003", "emotion", "mrpc", "rte", "squad", "sst2", "stsb", "stsb-vectors"]
+FINETUNINGS = ["chnsenticorp", "cola", "conll2003", "emotion", "lcqmc", "mrpc", "resume-ner", "rte", "squad", "sst2", "stsb", "stsb-vectors"]
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 
@@ -55,7 +55,7 @@ def vocabulary(tmp_path: Path) -> Path:
 
 
 def test_there_are_recipes() -> None:
-    assert sorted(path.stem for path in RECIPES) == sorted(["d2l-bert", "rocm-bert", *FINETUNINGS])
+    assert sorted(path.stem for path in RECIPES) == sorted(["bert-zh", "d2l-bert", "rocm-bert", *FINETUNINGS])
 
 
 @every_recipe
