@@ -94,7 +94,7 @@ def quantiles(middle: float) -> dict[str, float]:
 
 
 def data_report(labels: Sequence[str], *, task: str = "classify", unit: str = "words") -> dict[str, Any]:
-    """data.json, as data/labelled/report.py writes it."""
+    """data.json, as training writes it."""
     counts = {label: 400 // (place + 1) + 3 for place, label in enumerate(labels)}
     held_out = {label: value // 8 for label, value in counts.items()}
     lengths = {

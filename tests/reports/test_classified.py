@@ -1,13 +1,14 @@
 """The numbers of a classification's page, against what they count."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bertwright.reports.classified import classified_sections, hard_examples
-from bertwright.reports.content import Bars, Confusion, Examples, Folded, Section, Table
+from bertwright.reports.content import Bars, Confusion, Examples, Folded, Notes, Section, Table
 from bertwright.reports.page import write_report
 from bertwright.reports.predicted import labelled
 from bertwright.reports.reading import read_run
@@ -91,6 +92,25 @@ def test_any_number_of_labels_makes_a_page(labels: tuple[str, ...], count: int, 
     for label in labels:
         assert label in page.text
     assert "Confusion matrix, validation" in page.texts
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_the_data_are_counted_in_a_table_and_only_what_no_warning_says_stands_below(emotion: Path) -> None:
+    from bertwright.reports.dataset import data_sections
+
+    run = read_run(emotion)
+    alone = {"train": ["love"], "validation": [], "test": []}
+    absent = {"train": [], "validation": ["love", "fear"], "test": ["love"]}
+    data = {**run.data, "overlaps": {"validation": 2, "test": 0, "test_validation": 1}, "one_split_only": alone, "absent": absent}
+    data |= {"rows": {**run.data["rows"], "test": 50}}
+    blocks = data_sections(replace(run, data=data), emotion / "figures")[0].blocks
+    warnings, found = (block.lines for block in blocks if isinstance(block, Notes))
+    assert list(warnings) == run.data["warnings"]
+    assert list(found) == ["fear: missing from validation"], "that only training has love is a warning of its own"
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in next(block for block in blocks if isinstance(block, Table)).cells}
+    assert rows["also in training"] == ["–", f"2 ({2 / data['rows']['validation']:.1%})", "0"]
+    assert rows["also in validation"] == ["–", "–", "1 (2.0%)"]
+    assert rows["left out"] == ["2", "0", "0"]
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -9,9 +9,10 @@ import pytest
 
 from bertwright.cli.app import run as run_command
 from bertwright.errors import InputError
+from bertwright.reports.curves import Curve, Panel, draw_panels
 from bertwright.reports.page import write_comparison, write_report
 from bertwright.reports.reading import read_run
-from bertwright.reports.wording import interval, number, seconds, size
+from bertwright.reports.wording import interval, number, seconds, size, ticks
 
 Ask = Callable[[Path], Any]
 
@@ -91,7 +92,7 @@ def pair(tmp_path: Path, folder_of: Any, metrics_of: Any, results_of: Any) -> li
     runs = []
     for name, rate, value in (("one", 1e-5, 0.81), ("two", 3e-5, 0.85)):
         folder = folder_of(tmp_path / name).config(checkpoint="bert-mini", train="train.csv", task="classify", learning_rate=rate, seed=0, out=name)
-        folder.lines("metrics.jsonl", metrics_of(steps=30)).json("results.json", results_of(["a", "b"], values={"accuracy": value, "loss": 1 - value}))
+        folder.lines("metrics.jsonl", metrics_of(steps=30)).json("results.json", results_of(["a", "b"], values={"accuracy": value, "perplexity": 2 - value}))
         runs.append(folder.path)
     return runs
 
@@ -101,7 +102,7 @@ def test_runs_are_laid_side_by_side_with_their_differences_only(pair: list[Path]
     for said in ("2 runs side by side", "one", "two", "0.8100", "0.8500, 0.820 to 0.878", "learning_rate", "1e-05", "3e-05"):
         assert said in page.text, said
     assert not {"seed", "out", "checkpoint"} & set(page.texts)
-    assert len(page.named("strong")) == 4, "the best accuracy and the least loss, of both splits"
+    assert len(page.named("strong")) == 4, "the best accuracy and the least perplexity, of both splits"
     assert (tmp_path / "both_figures" / "runs_eval_accuracy.png").exists()
 
 
@@ -145,6 +146,27 @@ def test_a_sweep_shows_mean_and_spread_and_its_runs(pair: list[Path], tmp_path: 
     for said in ("0.8500 ± 0.012", "learning_rate 1e-05, validation", "does not exist", "Differences in the settings"):
         assert said in page.text, said
     assert read_run(tmp_path).kind == "sweep"
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_the_page_of_a_run_in_a_sweep_names_the_sweep_too(tmp_path: Path, run_of: Callable[..., Path], ask: Ask) -> None:
+    page = ask(write_report(run_of(tmp_path / "emotion" / "seed=0", ["a", "b"], count=6), examples=0))
+    assert page.texts.count("emotion/seed=0") == 1
+
+
+def test_the_ticks_of_a_curve_say_where_they_stand(tmp_path: Path) -> None:
+    curve = Curve(name="validation", points=[(1, 0.8965), (2, 0.9098)])
+    (drawn,) = draw_panels([Panel(name="f1", title="F1", curves=[curve])], figures=tmp_path)
+    assert ">0.9075</text>" in drawn.svg
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"), [(0, 1.04, ["0", "0.25", "0.5", "0.75", "1"]), (-0.3, 1, ["0", "0.5", "1"]), (0, 5200, ["0", "2,000", "4,000"])]
+)
+def test_an_axis_has_round_numbers_where_they_belong(low: float, high: float, texts: list[str]) -> None:
+    found = ticks(low, high)
+    assert [text for _, text in found] == texts
+    assert [place for place, _ in found] == pytest.approx([(float(text.replace(",", "")) - low) / (high - low) for text in texts])
 
 
 def test_the_command_writes_a_page_and_names_it(pair: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

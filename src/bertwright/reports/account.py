@@ -7,11 +7,10 @@ from typing import Any
 
 from bertwright.reports.content import Block, Box, Boxes, Cell, Code, Drawings, Folded, Notes, Prose, Section, Table, Tile, Tiles
 from bertwright.reports.curves import Curve, Panel, draw_panels, series
-from bertwright.reports.dataset import ticks
 from bertwright.reports.reading import RunFiles
-from bertwright.reports.wording import bounds, flattened, interval, many, named, number, seconds, setting, size, titled
+from bertwright.reports.wording import bounds, flattened, interval, many, named, number, seconds, setting, size, ticks, titled
+from bertwright.training.judging import LOWER_IS_BETTER
 
-LESS_IS_BETTER = ("loss", "calibration_error", "hamming_loss", "mse", "mae", "perplexity")
 # What a transformers pipeline calls the tasks.
 PIPELINES = {"classify": "text-classification", "regress": "text-classification", "tag": "token-classification", "answer": "question-answering"}
 
@@ -20,16 +19,16 @@ def headline(run: RunFiles) -> list[Block]:
     """The main numbers with their intervals, beside the answer that reads nothing."""
     tiles, shown, blocks = list[Tile](), list[str](), list[Block]()
     for split in run.splits:
-        metrics = _of(run, split, "metrics")
+        metrics = run.numbers(split, "metrics")
         wanted = [name for name in dict.fromkeys((run.metric or "", *_second(metrics))) if name in metrics][: 2 if len(run.splits) > 1 else 3]
         for name in wanted:
-            ends, baseline = interval(_of(run, split, "intervals").get(name)), _of(run, split, "baseline").get(name)
+            ends, baseline = interval(run.numbers(split, "intervals").get(name)), run.numbers(split, "baseline").get(name)
             notes = [f"95%: {ends}"] if ends else []
             notes += [f"without reading: {number(baseline, 3)}"] if baseline is not None else []
             tiles.append(Tile(name=f"{titled(named(name))}, {split}", value=number(metrics[name], 4), notes=notes))
         shown += [split] if metrics else []
     if not shown:
-        last: Mapping[str, Any] = next((record for record in reversed(run.records) if record.get("kind") == "evaluate"), {})
+        last = run.last("evaluate")
         tiles = [Tile(name=f"{titled(named(key))}, last evaluation", value=number(value)) for key, value in last.items() if key.startswith("eval_")][:4]
     if tiles:
         blocks.append(Tiles(tiles))
@@ -45,9 +44,9 @@ def _second(metrics: Mapping[str, Any]) -> list[str]:
 def _intervals(run: RunFiles, split: str) -> list[Block]:
     """The metrics of a split of which more is better and 1 the best, on one axis with interval and baseline; none where there are no intervals."""
     rows: list[tuple[str, float, tuple[float, float], float | None]] = []
-    for name, value in _of(run, split, "metrics").items():
-        ends, baseline = bounds(_of(run, split, "intervals").get(name)), _of(run, split, "baseline").get(name)
-        if name not in LESS_IS_BETTER and ends is not None and isinstance(value, int | float) and ends[0] >= -1 and ends[1] <= 1:
+    for name, value in run.numbers(split, "metrics").items():
+        ends, baseline = bounds(run.numbers(split, "intervals").get(name)), run.numbers(split, "baseline").get(name)
+        if name not in LOWER_IS_BETTER and ends is not None and isinstance(value, int | float) and ends[0] >= -1 and ends[1] <= 1:
             rows.append((titled(named(name)), float(value), ends, float(baseline) if isinstance(baseline, int | float) else None))
     if not rows:
         return []
@@ -62,29 +61,23 @@ def _intervals(run: RunFiles, split: str) -> list[Block]:
 
 
 def _metrics(run: RunFiles, splits: list[str]) -> Block:
-    names = list(dict.fromkeys(name for split in splits for name in _of(run, split, "metrics")))
+    names = list(dict.fromkeys(name for split in splits for name in run.numbers(split, "metrics")))
     head = ["metric", *(part for split in splits for part in (split, "95%", "without reading"))]
     rows: list[list[str | Cell]] = []
     for name in names:
         row: list[str | Cell] = [Cell(text=named(name), strong=name == run.metric)]
         for split in splits:
-            value, ends, baseline = (_of(run, split, part).get(name) for part in ("metrics", "intervals", "baseline"))
+            value, ends, baseline = (run.numbers(split, part).get(name) for part in ("metrics", "intervals", "baseline"))
             row += [number(value), interval(ends) or "–", number(baseline, 3)]
         rows.append(row)
     rows.append(["rows", *(part for split in splits for part in (number(run.measured(split).get("rows")), "", ""))])
     return Table(head=head, rows=rows)
 
 
-def _of(run: RunFiles, split: str, part: str) -> Mapping[str, Any]:
-    found = run.measured(split).get(part)
-    return found if isinstance(found, Mapping) else {}
-
-
 def cost_section(run: RunFiles, figures: Path) -> list[Section]:
     """Throughput, memory, time."""
     training, model = run.part("training"), run.part("model")
-    trained = [record for record in run.records if record.get("kind") == "train"]
-    last: Mapping[str, Any] = trained[-1] if trained else {}
+    last = run.last("train")
     took, tokens = training.get("seconds", last.get("seconds")), training.get("tokens", last.get("tokens"))
     speed = training.get("tokens_per_second") or (tokens / took if took and tokens else None)
     tiles = [
@@ -95,7 +88,7 @@ def cost_section(run: RunFiles, figures: Path) -> list[Section]:
         Tile(name="best checkpoint", value=f"step {training['best_step']:,}", notes=[_epoch(training)]) if training.get("best_step") is not None else None,
     ]
     panels = [
-        Panel(name="throughput", title="Tokens a second", curves=[Curve(name="tokens a second", points=series(trained, "tokens_per_second"), dotted=True)])
+        Panel(name="throughput", title="Tokens a second", curves=[Curve(name="tokens a second", points=series(run.trained, "tokens_per_second"), dotted=True)])
     ]
     drawings = draw_panels(panels, figures=figures)
     blocks: list[Block] = [Tiles([tile for tile in tiles if tile is not None])] if any(tiles) else []

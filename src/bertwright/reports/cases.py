@@ -11,7 +11,7 @@ from bertwright.errors import BertwrightError
 from bertwright.reports.answered import question_example
 from bertwright.reports.classified import text_example
 from bertwright.reports.content import Example, Line
-from bertwright.reports.predicted import Row, labelled, loss_of
+from bertwright.reports.predicted import Row, labelled, loss_of, names_of
 from bertwright.reports.reading import RunFiles
 from bertwright.reports.tagged import entities, tagged_example
 from bertwright.reports.wording import number
@@ -88,9 +88,9 @@ def _classified(rows: Sequence[Row], labels: Sequence[str], count: int) -> list[
 
 def _of_labels(row: Row, right: bool, labels: Sequence[str]) -> Case:
     """The predicted label's logit, and that of the right one where it is another."""
-    prediction, given = row["prediction"], row["label"] if isinstance(row["label"], list) else [str(row["label"])]
+    prediction, given = row["prediction"], names_of(row["label"])
     said = str(prediction.get("label") or max(prediction["probabilities"], key=prediction["probabilities"].get))
-    names = [said, *([] if right else [str(name) for name in given if name != said][:1])]
+    names = [said, *([] if right else [name for name in given if name != said][:1])]
     asked = [Asked(f"for {name}", _always(_logit(labels.index(name)))) for name in names if name in labels]
     return Case(text=str(row.get("text", "")), pair=row.get("pair"), asked=asked, shown=_without(text_example(row, labels, right=right), "text", "with"))
 

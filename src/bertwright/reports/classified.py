@@ -10,7 +10,7 @@ from bertwright.metrics.classification import Bin, confusion, per_class, reliabi
 from bertwright.reports.content import Block, Cell, Confusion, Drawing, Drawings, Example, Examples, Folded, Line, Mark, Notes, Prose, Section, Table
 from bertwright.reports.drawing import COLOURS, MUTED, inline_svg, new_figure, save_png, styled
 from bertwright.reports.pictures import confusion_png
-from bertwright.reports.predicted import Labelled, Row, hardest, labelled, loss_of
+from bertwright.reports.predicted import Labelled, Row, hardest, labelled, loss_of, names_of
 from bertwright.reports.reading import RunFiles
 from bertwright.reports.wording import many, number, place, share, shortened
 
@@ -144,8 +144,8 @@ def hard_examples(found: Labelled) -> list[Block]:
 def text_example(row: Row, labels: Sequence[str], *, right: bool) -> Example:
     """A text or pair with its right label, what was predicted, and the likeliest probabilities."""
     prediction = row["prediction"]
-    given = _names(row.get("label"))
-    predicted = _names(prediction.get("label", prediction.get("labels")))
+    given = names_of(row.get("label"))
+    predicted = names_of(prediction.get("label", prediction.get("labels")))
     probabilities = sorted(prediction.get("probabilities", {}).items(), key=lambda pair: -pair[1])
     kept = [(name, value) for place, (name, value) in enumerate(probabilities) if place < SHOWN_PROBABILITIES or name in given]
     tones = {name: "right" if name in given else "wrong" if name in predicted else "" for name, _ in kept}
@@ -172,14 +172,10 @@ def facts_of(row: Row) -> list[str]:
     return [*facts, place(where)] if where else facts
 
 
-def _names(value: object) -> list[str]:
-    return [] if value is None else [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
-
-
 def _confidence(row: Row) -> float:
     """How sure the model is of what it says; where a row may have several labels, of the decision that it is surest of against the row's own."""
     chances = {name: float(value) for name, value in row["prediction"].get("probabilities", {}).items()}
     if isinstance(row.get("label"), list):
-        given = _names(row["label"])
+        given = names_of(row["label"])
         return max((1 - value if name in given else value for name, value in chances.items()), default=0.0)
     return max(chances.values(), default=0.0)

@@ -8,10 +8,10 @@ from typing import Any
 from bertwright.errors import InputError
 from bertwright.reports.content import Block, Box, Boxes, Cell, Drawings, Notes, Prose, Section, Table
 from bertwright.reports.curves import Curve, Panel, draw_panels, series
-from bertwright.reports.dataset import ticks
 from bertwright.reports.drawing import key_of
 from bertwright.reports.reading import SPLITS, RunFiles, read_run
-from bertwright.reports.wording import bounds, flattened, interval, named, number, seconds, setting, size, titled
+from bertwright.reports.wording import bounds, flattened, interval, named, number, seconds, setting, size, ticks, titled
+from bertwright.training.judging import LOWER_IS_BETTER
 
 # Differences that say nothing of what was trained.
 NOT_TOLD = ("out", "dry_run", "resume_from_checkpoint", "verify", "tensorboard", "logging_steps")
@@ -151,31 +151,30 @@ def _measured(runs: Sequence[RunFiles], names: Sequence[str], where: Path) -> li
     for split in splits:
         rows = []
         for run, name in zip(runs, names, strict=True):
-            value = (run.measured(split).get("metrics") or {}).get(metric)
+            value = run.numbers(split, "metrics").get(metric or "")
             if isinstance(value, int | float):
-                ends = bounds((run.measured(split).get("intervals") or {}).get(metric))
+                ends = bounds(run.numbers(split, "intervals").get(metric or ""))
                 low, high = ends or (float(value), float(value))
                 rows.append((name, low, float(value), high, number(value, 4) + (f", {interval(ends)}" if ends else "")))
         if rows and metric:
             blocks.append(_ranges(f"{titled(named(metric))}, {split}, with 95% intervals", rows))
-        known = list(dict.fromkeys(name for run in runs for name in run.measured(split).get("metrics") or {}))
+        known = list(dict.fromkeys(name for run in runs for name in run.numbers(split, "metrics")))
         known = [name for name in known if name == metric] + [name for name in known if name != metric]
         table: list[list[str | Cell]] = []
         for run, name in zip(runs, names, strict=True):
-            values = run.measured(split).get("metrics") or {}
+            values = run.numbers(split, "metrics")
             table.append([_link(run, name, where), *(Cell(text=number(values.get(key)), strong=_is_best(runs, split, key, values.get(key))) for key in known)])
         blocks.append(Table(head=("run", *map(named, known)), rows=table, caption=f"{split}; the best of each column is bold"))
     return blocks
 
 
 def _is_best(runs: Sequence[RunFiles], split: str, key: str, value: Any) -> bool:
-    known = [other for run in runs if isinstance(other := (run.measured(split).get("metrics") or {}).get(key), int | float)]
-    low = key in ("loss", "calibration_error", "hamming_loss", "mse", "mae")
-    return len(known) > 1 and value is not None and value == (min(known) if low else max(known))
+    known = [other for run in runs if isinstance(other := run.numbers(split, "metrics").get(key), int | float)]
+    return len(known) > 1 and value is not None and value == (min(known) if key in LOWER_IS_BETTER else max(known))
 
 
 def _pretrained(runs: Sequence[RunFiles], names: Sequence[str], where: Path) -> list[Block]:
-    ends = [_last(run, "evaluate") for run in runs]
+    ends = [run.last("evaluate") for run in runs]
     keys = list(dict.fromkeys(key for end in ends for key in end if key.startswith("eval_")))
     rows: list[list[str | Cell]] = []
     for run, name, end in zip(runs, names, ends, strict=True):
@@ -220,13 +219,9 @@ def _costs(runs: Sequence[RunFiles], names: Sequence[str]) -> list[Section]:
     rows = []
     for run, name in zip(runs, names, strict=True):
         training = run.part("training")
-        last = _last(run, "train")
+        last = run.last("train")
         speed = training.get("tokens_per_second")
         took = training.get("seconds", last.get("seconds"))
         steps = number(training.get("steps", last.get("step")))
         rows.append([name, seconds(took), steps, f"{speed:,.0f}" if speed else "–", size(training.get("peak_memory_bytes"))])
     return [Section("Time and memory", [Table(head=("run", "time", "steps", "tokens a second", "peak memory"), rows=rows)])]
-
-
-def _last(run: RunFiles, kind: str) -> Mapping[str, Any]:
-    return next((record for record in reversed(run.records) if record.get("kind") == kind), {})

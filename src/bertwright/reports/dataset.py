@@ -1,7 +1,7 @@
 """What a run was trained on: the data report, label frequencies and text lengths."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +9,28 @@ import numpy as np
 
 from bertwright.reports.content import Bar, Bars, Block, Box, Boxes, Cell, Example, Examples, Folded, Line, Mark, Notes, Prose, Section, Table
 from bertwright.reports.pictures import frequencies_png, lengths_png
-from bertwright.reports.reading import RunFiles
-from bertwright.reports.wording import many, number, place, share, titled
+from bertwright.reports.predicted import names_of
+from bertwright.reports.reading import RunFiles, mapping
+from bertwright.reports.wording import many, number, place, share, ticks, titled
 
 Quantiles = Mapping[str, float]
 # The numbers of a box plot, by the names of data.json: the ends of the whisker, the box, its line.
 ENDS = ("p5", "p25", "median", "p75", "p95")
 SPLITS = ("train", "validation", "test")
-OVERLAPS = {"validation": "validation in training", "test": "test in training", "test_validation": "test in validation"}
+# Rows whose texts stand in another split too: by split, the names of data.json.
+OVERLAPS = {"also in training": {"validation": "validation", "test": "test"}, "also in validation": {"test": "test_validation"}}
 MANY_LABELS = 60  # bars shown at once; the others are folded
 
 
 def data_sections(run: RunFiles, figures: Path) -> list[Section]:
     """The data report, or what the predictions alone tell where data.json is missing."""
     data = run.data
-    counts = {name: dict(values) for name, values in _objects(data.get("label_counts")).items()} or _counted(run)
+    counts = {name: dict(values) for name, values in mapping(data.get("label_counts")).items()} or _counted(run)
     sections = [Section("The data", _report(data))] if data else []
     if any(sum(values.values()) for values in counts.values()):
         sections.append(Section("Entity frequencies" if run.task == "tag" else "Label frequencies", _frequencies(counts, run, figures)))
-    boxes = {name: numbers for name, numbers in _objects(_objects(data.get("tokens")).get("labels")).items() if _is_whole(numbers)}
-    splits = {name: numbers for name, numbers in _objects(_objects(data.get("tokens")).get("splits")).items() if _is_whole(numbers)}
+    boxes = {name: numbers for name, numbers in mapping(mapping(data.get("tokens")).get("labels")).items() if _is_whole(numbers)}
+    splits = {name: numbers for name, numbers in mapping(mapping(data.get("tokens")).get("splits")).items() if _is_whole(numbers)}
     unit = "tokens"
     if not boxes and not splits:
         boxes, unit = _measured(run), "words"
@@ -40,21 +42,25 @@ def data_sections(run: RunFiles, figures: Path) -> list[Section]:
 def _report(data: Mapping[str, Any]) -> list[Block]:
     warnings = [str(line) for line in data.get("warnings") or ()]
     blocks: list[Block] = [Notes(warnings, "warning")] if warnings else []
-    rows = _objects(data, "rows")
+    rows = mapping(data.get("rows"))
     splits = [name for name in SPLITS if name in rows] or list(rows)
     lines: list[list[str | Cell]] = [["rows", *(f"{rows[name]:,}" for name in splits)]]
-    files = _objects(data, "names")
+    files = mapping(data.get("names"))
     if files:
         lines.insert(0, ["from", *(place(files.get(name, "–")) for name in splits)])
     for key, title in (("words", str(data.get("unit") or "words")), ("tokens", "tokens")):
-        found = _objects(_objects(data, key).get("splits"))
+        found = mapping(mapping(data.get(key)).get("splits"))
         lines += [[f"{title}, median and longest", *(_two(found.get(name)) for name in splits)]] if found else []
     limit = data.get("max_length")
     truncated = f"longer than {limit} tokens" if limit else "truncated"
     for key, title in (("truncated", truncated), ("duplicates", "exact repetitions")):
-        if found := _objects(data, key):
+        if found := mapping(data.get(key)):
             lines.append([title, *(_part(found.get(name), rows.get(name)) for name in splits)])
-    if left := {name: sum(reasons.values()) for name, reasons in _objects(data, "left_out").items() if isinstance(reasons, Mapping)}:
+    overlaps = mapping(data.get("overlaps"))
+    for title, keys in OVERLAPS.items():
+        if not overlaps.keys().isdisjoint(keys.values()):
+            lines.append([title, *(_part(overlaps.get(keys.get(name, "")), rows.get(name)) for name in splits)])
+    if left := {name: sum(reasons.values()) for name, reasons in mapping(data.get("left_out")).items() if isinstance(reasons, Mapping)}:
         lines.append(["left out", *(f"{left.get(name, 0):,}" for name in splits)])
     if rows:
         blocks.append(Table(head=("", *splits), rows=lines, words=frozenset({0})))
@@ -62,13 +68,10 @@ def _report(data: Mapping[str, Any]) -> list[Block]:
 
 
 def _findings(data: Mapping[str, Any]) -> list[Block]:
-    lines = [f"{many(int(count), 'row')} of {OVERLAPS.get(name, name)}" for name, count in _objects(data, "overlaps").items() if count]
-    if data.get("two_labels"):
-        lines.append(f"{many(int(data['two_labels']), 'text')} with different labels in different rows")
-    for key, words in (("one_split_only", "only in"), ("absent", "missing from")):
-        lines += [f"{', '.join(map(str, labels))}: {words} {name}" for name, labels in _objects(data, key).items() if labels]
-    for name, reasons in _objects(data, "left_out").items():
-        lines += [f"{many(int(count), 'row')} of {name} left out: {reason}" for reason, count in (reasons or {}).items()]
+    """What the warnings do not say."""
+    alone = {label for labels in mapping(data.get("one_split_only")).values() for label in labels}
+    absent = {name: [str(label) for label in labels if label not in alone] for name, labels in mapping(data.get("absent")).items()}
+    lines = [f"{', '.join(labels)}: missing from {name}" for name, labels in absent.items() if labels]
     blocks: list[Block] = [Notes(lines)] if lines else []
     if conflicts := [_conflict(one) for one in data.get("conflicts") or () if isinstance(one, Mapping)]:
         blocks.append(Folded("Texts with different labels", [Examples(conflicts)]))
@@ -88,7 +91,7 @@ def _frequencies(counts: Mapping[str, Mapping[str, int]], run: RunFiles, figures
     whole = {name: {label: int(counts[name].get(label, 0)) for label in labels} for name in splits}
     noun, rows = "entities" if run.task == "tag" else "rows", dict[str, Any]()
     if run.task != "tag":
-        rows |= _objects(run.data, "rows") or {name: len(found) for name, found in run.predictions.items()}
+        rows |= mapping(run.data.get("rows")) or {name: len(found) for name, found in run.predictions.items()}
     totals = {name: max(int(rows.get(name) or sum(values.values())), 1) for name, values in whole.items()}
     frequencies_png(figures / "label_frequencies.png", whole, totals=totals, noun=noun)
     most = max(values[label] / totals[name] for name, values in whole.items() for label in labels) or 1.0
@@ -129,23 +132,11 @@ def _lengths(boxes: Mapping[str, Quantiles], splits: Mapping[str, Quantiles], *,
     return [*([Prose(told)] if told else []), Boxes(title=f"Length in {unit}", boxes=shown, ticks=ticks(0, top), legend=legend)]
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str]]:
-    """Round numbers on an axis from low to high: their places, as shares of it, and texts."""
-    if not high > low:
-        return [(0.0, number(low, 3))]
-    raw = (high - low) / count
-    power = 10 ** np.floor(np.log10(raw))
-    step = float(next(power * round_number for round_number in (1, 2, 2.5, 5, 10) if power * round_number >= raw))
-    first = np.ceil(low / step) * step
-    places = [float(first + step * place) for place in range(int((high - first) / step + 1e-9) + 1)]
-    return [((place - low) / (high - low), f"{place:,.6g}") for place in places]
-
-
 def _counted(run: RunFiles) -> dict[str, dict[str, int]]:
     """Labels as often as the predictions have them, where no data report says it."""
     found: dict[str, dict[str, int]] = {}
     for split, rows in run.predictions.items():
-        named = [label for row in rows for label in _names(row.get("label"))] if run.task == "classify" else []
+        named = [label for row in rows for label in names_of(row.get("label"))] if run.task == "classify" else []
         if named:
             counts = Counter(named)
             found[split] = {label: counts[label] for label in dict.fromkeys((*run.labels, *sorted(counts)))}
@@ -159,19 +150,10 @@ def _measured(run: RunFiles) -> dict[str, Quantiles]:
         for row in rows:
             if isinstance(row.get("text"), str):
                 length = len(row["text"].split()) + len(str(row.get("pair") or "").split())
-                for label in _names(row.get("label")) if run.task == "classify" else ["all texts"]:
+                for label in names_of(row.get("label")) if run.task == "classify" else ["all texts"]:
                     by_label.setdefault(label, []).append(length)
     shares = (0.05, 0.25, 0.5, 0.75, 0.95)
     return {label: {**dict(zip(ENDS, np.quantile(each, shares).tolist(), strict=True)), "max": float(max(each))} for label, each in sorted(by_label.items())}
-
-
-def _names(label: Any) -> Sequence[str]:
-    return [] if label is None else [str(one) for one in label] if isinstance(label, list) else [str(label)]
-
-
-def _objects(value: Any, key: str | None = None) -> Mapping[str, Any]:
-    found = value.get(key) if key is not None and isinstance(value, Mapping) else value
-    return found if isinstance(found, Mapping) else {}
 
 
 def _is_whole(numbers: Any) -> bool:

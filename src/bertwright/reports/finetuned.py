@@ -45,11 +45,10 @@ def _of_split(section: Section, split: str) -> Section:
 
 
 def _panels(run: RunFiles) -> list[Panel]:
-    trained = [record for record in run.records if record.get("kind", "train") == "train"]
     best = run.part("training").get("best_step")
     loss = [
-        Curve(name="training", points=series(trained, "loss"), number=0, dotted=True),
+        Curve(name="training", points=series(run.trained, "loss"), number=0, dotted=True),
         Curve(name="validation", points=series(run.records, "eval_loss"), number=1),
     ]
     panels = [Panel(name="loss", title="Loss", curves=loss, best=best), *metric_panels(run.records, first=run.metric, best=best, most=4)]
-    return [*panels, *rate_panels(run.records)]
+    return [*panels, *rate_panels(run)]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertwright.metrics.classification import THRESHOLD
+from bertwright.reports.reading import mapping
 
 Row = Mapping[str, Any]
 
@@ -40,16 +41,21 @@ class Labelled:
         return np.asarray(same.all(1)) if self.several else same
 
 
+def names_of(label: object) -> list[str]:
+    """The labels of a row that has one, or several, or none."""
+    return [] if label is None else [str(one) for one in label] if isinstance(label, list) else [str(label)]
+
+
 def labelled(rows: Sequence[Row], labels: tuple[str, ...]) -> Labelled | None:
     """The rows of a classification; None where there are none that can be counted."""
     number = {label: place for place, label in enumerate(labels)}
     kept, truth, probabilities, strange = [], [], [], 0
     several = any(isinstance(row.get("label"), list) for row in rows)
     for row in rows:
-        given, found = row.get("label"), _part(row).get("probabilities")
+        given, found = row.get("label"), mapping(row.get("prediction")).get("probabilities")
         if given is None or not isinstance(found, Mapping):
             continue
-        names = [str(name) for name in given] if isinstance(given, list) else [str(given)]
+        names = names_of(given)
         if any(name not in number for name in names):
             strange += 1
             continue
@@ -62,7 +68,7 @@ def labelled(rows: Sequence[Row], labels: tuple[str, ...]) -> Labelled | None:
 
 
 def hardest(rows: Sequence[Row], most: int) -> list[Row]:
-    """The rows of the highest loss, highest first; where no row has one, those that are wrong."""
+    """The rows of the highest loss, highest first; none where no row has one."""
     scored = [(row, loss_of(row)) for row in rows]
     known = [(row, loss) for row, loss in scored if loss is not None]
     return [row for row, _ in sorted(known, key=lambda pair: -pair[1])[:most]]
@@ -70,10 +76,5 @@ def hardest(rows: Sequence[Row], most: int) -> list[Row]:
 
 def loss_of(row: Row) -> float | None:
     """The loss of a row, beside its prediction or in it."""
-    loss = row.get("loss", _part(row).get("loss"))
+    loss = row.get("loss", mapping(row.get("prediction")).get("loss"))
     return float(loss) if isinstance(loss, int | float) else None
-
-
-def _part(row: Row) -> Row:
-    found = row.get("prediction")
-    return found if isinstance(found, Mapping) else {}

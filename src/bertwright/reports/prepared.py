@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.reports.content import Block, Box, Boxes, Code, Folded, Notes, Prose, Section, Table, Tile, Tiles
-from bertwright.reports.dataset import ticks
 from bertwright.reports.pictures import lengths_png
 from bertwright.reports.reading import RunFiles
-from bertwright.reports.wording import flattened, many, number, setting, share
+from bertwright.reports.wording import flattened, many, number, setting, share, ticks
 
 ENDS = ("min", "p10", "median", "p90", "p99")
 

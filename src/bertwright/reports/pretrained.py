@@ -28,8 +28,8 @@ def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
 
 
 def _result(run: RunFiles) -> list[Block]:
-    last = _last(run)
-    trained = [record for record in run.records if record.get("kind") == "train"]
+    last = run.last("evaluate")
+    trained = run.trained
     tiles = [Tile(name="masked-token loss, held out", value=number(last["eval_mlm_loss"]), notes=[_chances(last)])] if "eval_mlm_loss" in last else []
     for key, name in (("eval_mlm_accuracy", "masked tokens right"), ("eval_nsp_accuracy", "next sentences right")):
         if isinstance(last.get(key), int | float):
@@ -43,18 +43,13 @@ def _result(run: RunFiles) -> list[Block]:
     return [Tiles(tiles)] if tiles else [Prose("Nothing was measured yet.")]
 
 
-def _last(run: RunFiles) -> Mapping[str, Any]:
-    return next((record for record in reversed(run.records) if record.get("kind") == "evaluate"), {})
-
-
 def _chances(last: Mapping[str, Any]) -> str:
     known = [("chance", last.get("chance_loss")), ("word frequencies alone", last.get("unigram_entropy"))]
     return ", ".join(f"{name} {number(value, 3)}" for name, value in known if isinstance(value, int | float))
 
 
 def _panels(run: RunFiles) -> list[Panel]:
-    records, last = run.records, _last(run)
-    trained = [record for record in records if record.get("kind", "train") == "train"]
+    records, trained, last = run.records, run.trained, run.last("evaluate")
     masked = series(trained, "mlm_loss") or series(trained, "loss")
     references = {name: float(last[key]) for name, key in (("chance", "chance_loss"), ("word frequencies alone", "unigram_entropy")) if key in last}
     best = min(series(records, "eval_loss"), key=lambda point: point[1], default=(None, None))[0]
@@ -67,7 +62,7 @@ def _panels(run: RunFiles) -> list[Panel]:
             references={"chance": math.log(2)},
         ),
         *metric_panels(records, first="mlm_accuracy", best=best, most=3),
-        *rate_panels(records),
+        *rate_panels(run),
     ]
 
 
@@ -75,11 +70,10 @@ def _pair(training: list[tuple[float, float]], validation: list[tuple[float, flo
     return [Curve(name="training", points=training, number=0, dotted=True), Curve(name="held out", points=validation, number=1)]
 
 
-def rate_panels(records: tuple[Mapping[str, Any], ...]) -> list[Panel]:
+def rate_panels(run: RunFiles) -> list[Panel]:
     """Learning rate and gradient norm."""
-    trained = [record for record in records if record.get("kind", "train") == "train"]
-    rate = Curve(name="learning rate", points=series(trained, "learning_rate"), number=2)
-    norm = Curve(name="gradient norm", points=series(trained, "grad_norm"), number=3, dotted=True)
+    rate = Curve(name="learning rate", points=series(run.trained, "learning_rate"), number=2)
+    norm = Curve(name="gradient norm", points=series(run.trained, "grad_norm"), number=3, dotted=True)
     return [
         Panel(name="learning_rate", title="Learning rate", curves=[rate]),
         Panel(name="gradient_norm", title="Gradient norm, before clipping", curves=[norm]),

@@ -38,7 +38,9 @@ class RunFiles:
 
     @property
     def name(self) -> str:
-        return self.path.resolve().name
+        """The folder's name; of a run in a sweep, whose name says its values alone ("seed=0"), with the sweep's in front."""
+        path = self.path.resolve()
+        return f"{path.parent.name}/{path.name}" if "=" in path.name else path.name
 
     @property
     def task(self) -> str | None:
@@ -66,16 +68,29 @@ class RunFiles:
     @property
     def splits(self) -> list[str]:
         """The splits that were measured."""
-        found = {**self.predictions, **_mapping(self.results.get("splits"))}
+        found = {**self.predictions, **mapping(self.results.get("splits"))}
         return [*(name for name in SPLITS if name in found), *(name for name in found if name not in SPLITS)]
 
     def measured(self, split: str) -> Mapping[str, Any]:
         """results.json on a split: rows, metrics, intervals, baseline; empty where it is missing."""
-        return _mapping(_mapping(self.results.get("splits")).get(split))
+        return mapping(mapping(self.results.get("splits")).get(split))
+
+    def numbers(self, split: str, part: str) -> Mapping[str, Any]:
+        """The metrics of a split, their intervals or their baseline, by metric; empty where they are missing."""
+        return mapping(self.measured(split).get(part))
+
+    @property
+    def trained(self) -> list[Mapping[str, Any]]:
+        """The records of training steps."""
+        return [record for record in self.records if record.get("kind", "train") == "train"]
+
+    def last(self, kind: str) -> Mapping[str, Any]:
+        """The last record of a kind, "train" or "evaluate"; empty where there is none."""
+        return next((record for record in reversed(self.records) if record.get("kind") == kind), {})
 
     def part(self, name: str) -> Mapping[str, Any]:
         """An object of results.json, such as "training"; empty where it is missing."""
-        return _mapping(self.results.get(name))
+        return mapping(self.results.get(name))
 
 
 def read_run(path: Path) -> RunFiles:
@@ -116,7 +131,8 @@ def _kind(path: Path, config: Mapping[str, Any], results: Mapping[str, Any], swe
     return "finetune" if results or (path / "predictions").is_dir() or "train" in config or "task" in config else "pretrain"
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A value that must be an object of JSON; empty where it is anything else."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -144,7 +160,7 @@ class _Reader:
         except ValueError as error:
             self.notes.append(f"{name} is no JSON ({error}), and what it says is missing here")
             return {}
-        return _mapping(found)
+        return mapping(found)
 
     def lines(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """The objects of a file of JSON lines; those that cannot be read are counted."""
@@ -166,7 +182,7 @@ class _Reader:
     def config(self) -> Mapping[str, Any]:
         text = self._text("config.yaml")
         try:
-            return _mapping(yaml.safe_load(text or ""))
+            return mapping(yaml.safe_load(text or ""))
         except yaml.YAMLError as error:
             self.notes.append(f"config.yaml is no YAML ({str(error).splitlines()[0]}), and what it says is missing here")
             return {}

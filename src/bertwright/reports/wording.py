@@ -129,6 +129,18 @@ def place(where: Any) -> str:
     return str(where).rsplit("/", 1)[-1]
 
 
+def ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str]]:
+    """Round numbers on an axis from low to high: their places, as shares of it, and texts."""
+    if not high > low:
+        return [(0.0, number(low, 3))]
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * round_number for round_number in (1, 2, 2.5, 5, 10) if power * round_number >= raw)
+    first = math.ceil(low / step) * step
+    places = [first + step * place for place in range(int((high - first) / step + 1e-9) + 1)]
+    return [((place - low) / (high - low), f"{place:,.6g}") for place in places]
+
+
 def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
