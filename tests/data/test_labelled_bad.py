@@ -35,6 +35,8 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "missing choices": ("a.csv", GOOD, {"task": "choice"}, r"no column for the choices .*, found text, label: rename the column"),
     "missing target": ("a.csv", "source,label\na b,x\n", {"task": "generate"}, r"no column for the target, found source, label"),
     "one class": ("a.csv", GOOD.replace("y", "x"), {}, r"a\.csv: every row has the label 'x', and a classifier learns from two or more"),
+    "no label at all": ("a.jsonl", jsonl(*({"text": text, "labels": []} for text in "abc")), {}, r"a\.jsonl: no row has a label: there is nothing to learn"),
+    "no label of those named": ("a.csv", "text,label\na b,\nc d,\n", {"several_labels": ";", "label_names": "x,y"}, r"a\.csv: no row has a label"),
     "one number": ("a.csv", "text,score\na b,1.5\nc d,1.5\n", {}, r"column 'score' holds 1\.5 in every row"),
     "rows without a text": ("a.csv", GOOD + ",x\n  ,y\n", {}, r"a\.csv: 2 rows without a text \(lines 6 and 7\): mend them, or pass --drop_bad_rows"),
     "row without a label": ("a.csv", GOOD + "i j,\n", {}, r"a\.csv: 1 row without a label \(line 6\): mend them, or pass --drop_bad_rows"),
@@ -142,6 +144,19 @@ def test_a_later_file_must_have_the_columns_too(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("id,label\n1,x\n2,y\n")
     with pytest.raises(InputError, match=r"b\.csv: no column for the text, found id, label"):
         read_splits(str(tmp_path / "a.csv"), DataConfig(validation=str(tmp_path / "b.csv")))
+
+
+def test_a_later_file_may_have_no_label_of_several(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"a {n},{'xy'[n % 2]}\n" for n in range(12)))
+    (tmp_path / "later.csv").write_text("text,label\nb,\nc,\n")
+    config = DataConfig(several_labels=";", label_names="y,x", validation=str(tmp_path / "later.csv"))
+    assert [example.label for example in read_splits(str(tmp_path / "a.csv"), config).validation.examples] == [(), ()]
+
+
+def test_a_config_that_cannot_stand_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD)
+    with pytest.raises(InputError, match="several_labels is empty: give the character"):
+        read_labelled(str(tmp_path / "a.csv"), task="classify", config=DataConfig(several_labels=""))
 
 
 def test_a_label_that_the_model_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ def test_a_label_that_could_be_several_columns_is_asked_for(tmp_path: Path) -> N
         split(tmp_path, lines("remark,lang,verdict", *((f"some words {n}", "en" if n % 9 else "de", "xyz"[n % 3]) for n in range(30))))
     with pytest.raises(InputError, match=r"toxic, rude could each be the label: .*--label_column toxic,rude if a row may have several"):
         split(tmp_path, lines("remark,toxic,rude", *((f"some words {n}", n % 2, n % 3 // 2) for n in range(30))))
+    text = lines("remark,toxic,rude", *((f"some words {n}", n % 2 == 0, n % 3 == 0) for n in range(30)))
+    with pytest.raises(InputError, match=r"--label_column toxic,rude if a row may have several"):
+        split(tmp_path, text)
+    assert split(tmp_path, text, label_column="toxic,rude").train.examples[0].label == ("toxic", "rude")
 
 
 @pytest.mark.parametrize("name", ["user_id", "reviewerID", "product id"])
@@ -53,6 +57,14 @@ def test_a_row_whose_text_is_a_usual_name_is_no_header(tmp_path: Path) -> None:
     splits = split(tmp_path, lines("", *rows), text_column="0", label_column="1")
     assert len(splits.train.examples) + len(splits.validation.examples) == 6
     assert split(tmp_path, lines("", *rows)).train.columns == {"text": "0", "label": "1"}
+
+
+def test_a_header_that_is_read_as_a_row_is_said(tmp_path: Path) -> None:
+    text = lines("text,label", *((f"some words {n}", "xy"[n % 2]) for n in range(20)))
+    said = "the first line (text, label) is read as a row, since columns are named by number: pass --header if it names them"
+    assert any(said in line for line in split(tmp_path, text, text_column="0", label_column="1").said)
+    splits = split(tmp_path, text, text_column="0", label_column="1", header=True)
+    assert (splits.train.labels, any(said in line for line in splits.said)) == (("x", "y"), False)
 
 
 def test_a_blank_line_in_a_column_of_texts_is_counted(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ def test_choices_are_guessed_from_their_columns(tmp_path: Path) -> None:
     assert any("there are choices in choices" in line for line in splits.said)
 
 
+def test_an_empty_choice_between_others_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("context,ending0,ending1,ending2,ending3,label\n" + "".join(f"One {n},two,,blue,,2\n" for n in range(4)))
+    example = read_splits(str(tmp_path / "a.csv"), DataConfig()).train.examples[0]
+    assert (example.choices, example.label) == (("two", "", "blue"), 2)
+    (tmp_path / "a.csv").write_text("context,ending0,ending1,label\nOne,,two,1\n")
+    with pytest.raises(InputError, match=r"1 row with fewer than two choices \(line 2\)"):
+        read_splits(str(tmp_path / "a.csv"), DataConfig())
+
+
 def test_right_choices_counted_from_one_are_seen_in_the_whole_file(tmp_path: Path) -> None:
     rows = [{"sentence": f"It was _ {n}.", "option1": "a", "option2": "b", "answer": str(n % 2 + 1)} for n in range(6)]
     splits = split(tmp_path, rows)

@@ -19,6 +19,7 @@ CASES: dict[str, tuple[str, str, Any]] = {
     "texts alone": ("classify", '{"text": "a b"}', TextExample(text="a b")),
     "pairs": ("regress", '{"sentence1": "a", "sentence2": "b"}', TextExample(text="a", pair="b")),
     "words": ("tag", '{"tokens": ["a", "b"], "ner_tags": ["O", "Q-strange"]}', TagExample(words=("a", "b"))),
+    "words in a cell": ("tag", "{\"tokens\": \"['a', 'b']\"}", TagExample(words=("a", "b"))),
     "a text to tag": ("tag", '{"text": "a b."}', TagExample(words=(), text="a b.")),
     "a question": ("answer", '{"id": "7", "question": "q", "context": "c"}', QuestionExample(id="7", question="q", context="c")),
     "a question with a wrong answer": ("answer", '{"question": "q", "context": "c", "answers": ["z"]}', QuestionExample(id="1", question="q", context="c")),

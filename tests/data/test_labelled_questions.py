@@ -132,6 +132,14 @@ def test_refused(tmp_path: Path, case: str) -> None:
         read_splits(str(tmp_path / "a.json"), DataConfig(task="answer"))
 
 
+def test_questions_without_ids_in_several_parts_are_told_apart(tmp_path: Path) -> None:
+    for part in range(2):
+        rows = [{"question": f"Who {part}{n}?", "context": f"Anna ate {part}{n}.", "answers": ["Anna"]} for n in range(4)]
+        (tmp_path / f"train-{part}-of-2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    splits = read_splits(str(tmp_path), DataConfig())
+    assert len({example.id for example in (*splits.train.examples, *splits.validation.examples)}) == 8
+
+
 def test_bad_questions_are_left_out_where_the_user_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(squad([question("Anna", 0), question("Dora", 3)]))
     splits = read_splits(str(tmp_path / "a.json"), DataConfig(drop_bad_rows=True))

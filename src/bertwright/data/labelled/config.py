@@ -66,6 +66,8 @@ class DataConfig:
         found = []
         if self.task is not None and self.task not in TASKS:
             found.append(f"task is {self.task!r}: take one of {', '.join(TASKS)}")
+        if self.several_labels == "":
+            found.append("several_labels is empty: give the character that stands between the labels")
         if not 0 < self.validation_fraction < 1:
             found.append(f"validation_fraction is {self.validation_fraction}: it must lie between 0 and 1, for example 0.1")
         if self.max_seq_length is not None and self.max_seq_length < 8:

@@ -6,7 +6,7 @@ from typing import Any
 from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.columns import Roles, find, is_identifier, text_roles
 from bertwright.data.labelled.examples import TaskName
-from bertwright.data.labelled.labels import number_of
+from bertwright.data.labelled.labels import flag_of, number_of, split_names
 from bertwright.data.labelled.rows.choices import choice_columns, choice_roles
 from bertwright.data.labelled.rows.text_sets import embed_roles, write_roles
 from bertwright.data.labelled.table import Table
@@ -53,7 +53,7 @@ def _yes_or_no(sample: Sequence[Mapping[str, Any]], column: str) -> bool:
 
 def unused_texts(table: Table, sample: Sequence[Mapping[str, Any]], roles: Roles) -> tuple[str, ...]:
     """What to say of columns that hold texts as the text's column does and are not read."""
-    taken = {part for column in roles.values() for part in (column, *map(str.strip, column.split(",")))}
+    taken = {part for column in roles.values() for part in (column, *split_names(column))}
     long = TEXT_LENGTH * (_text_length([row.get(roles["text"]) for row in sample]) or 0.0)
     found = [
         column
@@ -153,7 +153,7 @@ def _by_content(
 
 def _several_labels(file: str, likely: Sequence[str], values: Mapping[str, Sequence[Any]]) -> InputError:
     """The error for columns of which each could be the label, or all of them together where each says yes or no."""
-    flags = [column for column in likely if {str(value).strip() for value in values[column]} <= {"0", "1", "0.0", "1.0", "True", "False"}]
+    flags = [column for column in likely if all(flag_of(value) is not None for value in values[column])]
     together = f", or --label_column {','.join(flags)} if a row may have several of these labels" if len(flags) > 1 else ""
     return InputError(f"{file}: {', '.join(likely)} could each be the label: pass --label_column with one of them{together}")
 

@@ -8,7 +8,7 @@ from bertwright.data.labelled.bad_rows import BadRows, listed, many_rows, named_
 from bertwright.data.labelled.columns import Roles, find
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import LabelledData, TaskName
-from bertwright.data.labelled.labels import number_of, plain_name
+from bertwright.data.labelled.labels import number_of, plain_name, split_names
 from bertwright.data.labelled.table import Table, WrongCells
 from bertwright.data.labelled.usual_columns import IDS
 from bertwright.data.places import Place
@@ -57,7 +57,7 @@ class Known:
         """Whether the first line of a later file names its columns; None where training does not tell."""
         if not self.columns:
             return None
-        parts = {part for column in self.columns.values() for part in parts_of(column)}
+        parts = {part for column in self.columns.values() for part in split_names(column)}
         if self.header and parts & {cell.strip() for cell in first} - set(self.values):
             return True
         cell = self._label_cell(first)
@@ -76,15 +76,10 @@ class Known:
         if by_place:
             place = dict(zip(self.file_columns, columns, strict=True))
             return {role: place[column] for role, column in self.columns.items() if column in place}
-        return {role: column for role, column in self.columns.items() if column in columns or all(part in columns for part in parts_of(column))}
+        return {role: column for role, column in self.columns.items() if column in columns or all(part in columns for part in split_names(column))}
 
 
 DECIDED = ("columns", "file_columns", "header", "values", "hot", "from_one", "decimal_comma", "separator")
-
-
-def parts_of(column: str) -> list[str]:
-    """The columns that a role has: one, or several with commas between them."""
-    return [part for part in map(str.strip, column.split(",")) if part]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +171,7 @@ class TableReading:
         known = Known(
             task=self.task,
             columns=dict(self.roles),
-            file_columns=tuple(column for column in self.table.columns if len(parts := parts_of(column)) < 2 or not set(parts) <= set(self.table.columns)),
+            file_columns=tuple(column for column in self.table.columns if len(parts := split_names(column)) < 2 or not set(parts) <= set(self.table.columns)),
             header=self.table.header,
             separator=self.config.several_labels,
             **decided,
@@ -189,6 +184,6 @@ class TableReading:
 
     def _columns(self, count: int) -> str:
         used = ", ".join(f"{role} = {column}" for role, column in self.roles.items())
-        taken = {part for column in self.roles.values() for part in (column, *map(str.strip, column.split(",")))}
+        taken = {part for column in self.roles.values() for part in (column, *split_names(column))}
         unused = [column for column in self.table.columns if column not in taken]
         return f"{self.name}: {many_rows(count)} of {self.table.kind}; {used}" + (f"; not used: {listed(unused)}" if unused else "")

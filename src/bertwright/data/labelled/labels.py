@@ -31,6 +31,13 @@ def plain_name(raw: Raw) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
+def flag_of(value: object) -> bool | None:
+    """What 0 and 1, or false and true, say; None for anything else."""
+    text = str(value).strip().lower()
+    number = {"true": 1.0, "false": 0.0}.get(text, number_of(text))
+    return bool(number) if number in (0, 1) else None
+
+
 def split_names(text: str | None) -> tuple[str, ...]:
     """ "sadness,joy" as names."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
@@ -74,7 +81,7 @@ def _named_numbers(
     plain: Mapping[Raw, str], ascending: list[str], given: Sequence[str], file: str, *, strict: bool
 ) -> tuple[tuple[str, ...], dict[Raw, str], str]:
     numbers = {int(name) for name in ascending if name.isdecimal()}
-    if len(numbers) == len(ascending) and not {0, len(given)} <= numbers and max(numbers) <= len(given):
+    if len(numbers) == len(ascending) and not {0, len(given)} <= numbers and max(numbers, default=0) <= len(given):
         first = 1 if len(given) in numbers else 0
         if len(numbers) < len(given) and first == 0 and 0 not in numbers and strict:
             raise InputError(

@@ -10,7 +10,7 @@ from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.labelled.guessing import guess_task, roles_for, unused_texts
 from bertwright.data.labelled.known import Known, Made, TableReading
-from bertwright.data.labelled.labels import number_of, split_names
+from bertwright.data.labelled.labels import flag_of, split_names
 from bertwright.data.labelled.rows.choices import make_choices
 from bertwright.data.labelled.rows.questions import make_questions
 from bertwright.data.labelled.rows.tags import make_tags
@@ -61,10 +61,11 @@ def _flagged(row: Mapping[str, Any], labels: list[str], place: Place) -> list[st
     cells = [row.get(label) for label in labels]
     if any(cell is None or cell == "" for cell in cells):
         return None
-    numbers = [number_of(cell) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else cell for cell in cells]
-    if (strange := next((index for index, number in enumerate(numbers) if number not in (0, 1)), None)) is not None:
+    flags = [flag_of(cell) for cell in cells]
+    if None in flags:
+        strange = flags.index(None)
         raise InputError(f"{place}: column {labels[strange]!r} holds {cells[strange]!r}, and a label of several is 0 or 1: mend the row")
-    return [label for label, number in zip(labels, numbers, strict=True) if number]
+    return [label for label, flag in zip(labels, flags, strict=True) if flag]
 
 
 def begin_reading(table: Table, config: DataConfig, *, known: Known | None, labelled: bool) -> TableReading:

@@ -13,7 +13,8 @@ from bertwright.data.labelled.content import group_of, labels_of
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
 from bertwright.data.labelled.files import find_files
 from bertwright.data.labelled.glue import GlueTask, glue_task
-from bertwright.data.labelled.known import Known, Made, parts_of
+from bertwright.data.labelled.known import Known, Made
+from bertwright.data.labelled.labels import split_names
 from bertwright.data.labelled.making import make
 from bertwright.data.labelled.opening import first_of, open_all
 from bertwright.data.sources import TSV, Source, find_source
@@ -56,8 +57,10 @@ def read_labelled(
     """The labelled rows of one further file, for a model that knows the task and its labels.
 
     labels: the model's, in the order of their ids; numbers in the file that are no names count as ids. known: `decisions` of the training data, which the file
-    is read by: columns, header, what each value stands for. Raises InputError for a label that is none of them.
+    is read by: columns, header, what each value stands for. Raises InputError for a label that is none of them, and for a config that cannot stand.
     """
+    if problems := config.problems():
+        raise InputError(*problems)
     trained = Known.decided(known, task=task, labels=labels or (), several=several)
     return _read(path, replace(config, task=task), glue_task(config.glue), known=trained).data
 
@@ -72,7 +75,7 @@ def _read(path: str, config: DataConfig, glue: GlueTask | None, *, known: Known 
 def as_trained(config: DataConfig, known: Known) -> DataConfig:
     """The config of a later file: what training was told of several labels holds for it too."""
     label = known.columns.get("label", "")
-    joined = label if len(parts_of(label)) > 1 and label not in known.file_columns else None
+    joined = label if len(split_names(label)) > 1 and label not in known.file_columns else None
     return replace(config, several_labels=config.several_labels or known.separator, label_column=config.label_column or joined)
 
 
@@ -94,7 +97,7 @@ def _has_labels(path: str, config: DataConfig, known: Known) -> bool:
     sample, table = table.peek()
     column = known.roles(table.columns, table.header).get("label")
     none = {None, ""} if "-1" in (*known.labels, *known.values) else {None, "", -1, "-1"}
-    cells = [row.get(part) for row in sample for part in (column or "", *parts_of(column or ""))]
+    cells = [row.get(part) for row in sample for part in (column or "", *split_names(column or ""))]
     return column is None or any(isinstance(cell, list | dict) or cell not in none for cell in cells)
 
 

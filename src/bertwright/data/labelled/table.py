@@ -9,6 +9,7 @@ from typing import Any
 
 from bertwright.data.cleaning import Tally
 from bertwright.data.labelled.columns import is_usual, plain
+from bertwright.data.labelled.labels import number_of
 from bertwright.data.labelled.separators import MARKS, separator_of
 from bertwright.data.places import Place
 from bertwright.data.sources import CSV, JSON_LINES, PARQUET, TSV, Source
@@ -17,7 +18,6 @@ from bertwright.errors import InputError
 
 LOOKED_AT = 1000  # rows that columns, header and kind are judged by
 QUOTED = re.compile(r'"[^"]*(""[^"]*)+"')  # as programs write a cell with quotes in it
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,19 @@ Judge = Callable[[Sequence[str]], bool | None]
 
 
 def open_table(source: Source, *, header: bool | None, named: Sequence[str] = (), judge: Judge | None = None) -> Table:
-    """The rows of CSV, TSV, JSON lines, JSON, Parquet or a data set; of a file without a header line the columns are "0", "1" ...
+    """The rows of CSV, TSV, JSON lines or Parquet; of a file without a header line the columns are "0", "1" ...
 
     header: whether the first line names the columns; None: found out. named: columns the user speaks of, which tell a header line too. judge: what an earlier
     file tells of a first line, before anything else does.
-    Raises InputError for an empty file, and naming the place for a damaged row.
+    Raises InputError for an empty file, one of another kind, and naming the place for a damaged row.
     """
     if source.format in (CSV, TSV):
-        table = _delimited(source, header, named, judge)
-    elif source.format == JSON_LINES:
-        table = records(source.name, "JSON lines", json_rows(source, Tally(), errors="refuse", cleaned=False))
-    elif source.format == PARQUET:
-        table = _parquet(source)
-    else:
-        raise InputError(f"{source.name}: is neither a table nor a data set: the kinds read are .csv, .tsv, .jsonl, .json, .parquet")
-    return table
+        return _delimited(source, header, named, judge)
+    if source.format == JSON_LINES:
+        return records(source.name, "JSON lines", json_rows(source, Tally(), errors="refuse", cleaned=False))
+    if source.format == PARQUET:
+        return _parquet(source)
+    raise InputError(f"{source.name}: is neither a table nor a data set: the kinds read are .csv, .tsv, .jsonl, .json, .parquet")
 
 
 def _empty(name: str) -> InputError:
@@ -149,14 +147,17 @@ def _find_header(name: str, first: list[str], others: list[list[str]], named: Se
     """Whether the first line names columns, and what to say where that is not plain."""
     if any(column in first for column in named):
         return True, ()
-    if any(column.isdecimal() for column in named):
-        return False, ()
+    numbered = any(column.isdecimal() for column in named)
     columns = [[row[index] for row in others if index < len(row)] for index in range(len(first))]
     names = [cell for cell in first if cell.strip()]
     plainly = not all(map(is_usual, names))
     like_rows = any(cell in column and not is_usual(cell) for cell, column in zip(first, columns, strict=True) if cell.strip())
     if not like_rows and any(is_usual(cell, plainly=plainly) and cell not in column for cell, column in zip(first, columns, strict=True)):
+        if numbered:
+            return False, (f"{name}: the first line ({', '.join(names)}) is read as a row, since columns are named by number: pass --header if it names them",)
         return True, ()
+    if numbered:
+        return False, ()
     if len(names) == len({plain(cell) for cell in names}) and _stands_out(first, columns):
         return True, (f"{name}: the first line is taken for the names of the columns ({', '.join(names)}): pass --no_header if it is a row",)
     return False, (f"{name}: no header line, so the columns are numbered from 0: pass --header if the first line names them",)
@@ -169,8 +170,8 @@ def _stands_out(first: list[str], columns: list[list[str]]) -> bool:
         filled = [value for value in column if value.strip()]
         if not filled or not cell.strip():  # spreadsheets and pandas leave the names of some columns out
             continue
-        if all(NUMBER.fullmatch(value) for value in filled):
-            if NUMBER.fullmatch(cell):
+        if all(number_of(value.strip()) is not None for value in filled):
+            if number_of(cell.strip()) is not None:
                 return False
             found = True
         elif len(set(filled)) * 3 <= len(filled):
@@ -181,6 +182,7 @@ def _stands_out(first: list[str], columns: list[list[str]]) -> bool:
 
 
 def records(name: str, kind: str, rows: Iterator[tuple[Place, Any]]) -> Table:
+    """Rows that name their cells themselves; the columns are those of the first ones. Raises InputError where there are none, and naming one of no names."""
     seen = list(islice(rows, LOOKED_AT))
     if not seen:
         raise _empty(name)

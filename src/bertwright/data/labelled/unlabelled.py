@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bertwright.data.cleaning import Tally
+from bertwright.data.labelled.cells import parsed
 from bertwright.data.labelled.config import DataConfig
 from bertwright.data.labelled.conll import looks_like_conll
 from bertwright.data.labelled.examples import ChoiceExample, EmbedExample, Example, TagExample, TaskName, TextExample, WriteExample
@@ -16,7 +17,7 @@ from bertwright.data.labelled.reading import with_glue
 from bertwright.data.labelled.rows.choices import offered
 from bertwright.data.labelled.rows.questions import Questions
 from bertwright.data.labelled.rows.tags import words_of
-from bertwright.data.labelled.rows.texts import text_of
+from bertwright.data.labelled.rows.texts import all_texts, text_of
 from bertwright.data.labelled.table import Table
 from bertwright.data.places import Place
 from bertwright.data.readers import lines, text_chunks
@@ -81,27 +82,18 @@ def _texts(reading: TableReading) -> Make:
     columns = [reading.roles[role] for role in ("text", "pair") if role in reading.roles]
 
     def make(place: Place, row: RowMapping) -> TextExample | None:
-        texts = _all_texts(reading, columns, place, row)
+        texts = all_texts(reading, columns, place, row)
         return TextExample(text=texts[0], pair=texts[1] if len(texts) > 1 else None, place=place) if texts else None
 
     return make
-
-
-def _all_texts(reading: TableReading, columns: list[str], place: Place, row: RowMapping) -> tuple[str, ...]:
-    """The texts of these columns, none at all where one is blank."""
-    texts = tuple(text for column in columns if (text := text_of(row, column, place, drop=reading.config.drop_bad_rows)) is not None)
-    if len(texts) < len(columns):
-        reading.bad.add("without a text", place)
-        return ()
-    return texts
 
 
 def _words(reading: TableReading) -> Make:
     column = reading.roles["text"]
 
     def make(place: Place, row: RowMapping) -> TagExample | None:
-        if isinstance(row.get(column), str):
-            text = text_of(row, column, place, drop=reading.config.drop_bad_rows)
+        if isinstance(parsed(row.get(column), place), str):  # a list that was written as text is one of words
+            text = text_of(reading, column, place, row)
             if text is not None:
                 return TagExample(words=(), text=text, place=place)
         elif words := words_of(row, column, place):
@@ -128,7 +120,7 @@ def _embeddings(reading: TableReading) -> Make:
     columns = [reading.roles[role] for role in ("text", "pair", "negative") if role in reading.roles]
 
     def make(place: Place, row: RowMapping) -> EmbedExample | None:
-        texts = _all_texts(reading, columns, place, row)
+        texts = all_texts(reading, columns, place, row)
         return EmbedExample(texts=texts, place=place) if texts else None
 
     return make
@@ -136,7 +128,7 @@ def _embeddings(reading: TableReading) -> Make:
 
 def _sources(reading: TableReading) -> Make:
     def make(place: Place, row: RowMapping) -> WriteExample | None:
-        texts = _all_texts(reading, [reading.roles["text"]], place, row)
+        texts = all_texts(reading, [reading.roles["text"]], place, row)
         return WriteExample(source=texts[0], place=place) if texts else None
 
     return make

@@ -69,10 +69,10 @@ class Offered:
 def offered(reading: TableReading, place: Place, row: Mapping[str, Any]) -> Offered | None:
     """What a row offers, None (and counted) where it lacks a text or choices. A question stands before each answer, as the first words of an ending do."""
     roles = reading.roles
-    text = text_of(row, roles["text"], place, drop=reading.config.drop_bad_rows)
-    pair = text_of(row, roles["pair"], place, drop=reading.config.drop_bad_rows) if "pair" in roles else None
+    text = text_of(reading, roles["text"], place, row)
+    pair = text_of(reading, roles["pair"], place, row) if "pair" in roles else None
     choices, names = _choices(row, roles["choices"].split(", "), place)
-    if text is None or len(choices) < 2:
+    if text is None or sum(map(bool, choices)) < 2:
         reading.bad.add("without a text" if text is None else "with fewer than two choices", place)
         return None
     return Offered(text, choices if pair is None else tuple(f"{pair} {choice}" for choice in choices), names, row.get(roles.get("label", "")), place)
@@ -118,7 +118,9 @@ def _choices(row: Mapping[str, Any], columns: Sequence[str], place: Place) -> tu
     value: Any = parsed(row.get(columns[0]), place)
     names: Any = None
     if len(columns) > 1:
-        value = [row.get(column) for column in columns if row.get(column) not in (None, "")]
+        value = ["" if (cell := row.get(column)) is None else cell for column in columns]
+        while value and value[-1] == "":  # one between others keeps its place, since the label counts it
+            value.pop()
     elif isinstance(value, dict):  # ARC and CommonsenseQA: {"text": [...], "label": ["A", ...]}
         value, names = value.get("text"), value.get("label")
     elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):

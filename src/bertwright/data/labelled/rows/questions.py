@@ -52,15 +52,14 @@ class Questions:
     def one(self, place: Place, row: Mapping[str, Any]) -> QuestionExample | None:
         """The question of a row, None where it cannot be used."""
         reading = self._reading
-        question, context = (
-            text_of(row, reading.roles["text"], place, drop=reading.config.drop_bad_rows),
-            text_of(row, reading.roles["pair"], place, drop=reading.config.drop_bad_rows),
-        )
+        question, context = (text_of(reading, reading.roles[role], place, row) for role in ("text", "pair"))
         if question is None or context is None:
             reading.bad.add("without a question" if question is None else "without a context", place)
             return None
         own = row.get(self._id_column) if self._id_column is not None else None
         identifier = str(place.number if own is None else own)
+        if own is None and identifier in self._seen:  # rows are counted anew in each part of a file that was cut up
+            identifier = str(place)
         if identifier in self._seen:
             reading.bad.add("with the id of an earlier question", place, "give each its own, since predictions are told apart by it")
             return None

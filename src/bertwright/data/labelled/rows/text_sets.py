@@ -7,7 +7,7 @@ from bertwright.data.labelled.columns import Roles, find, find_pair
 from bertwright.data.labelled.examples import EmbedExample, WriteExample
 from bertwright.data.labelled.known import Made, TableReading
 from bertwright.data.labelled.labels import number_of
-from bertwright.data.labelled.rows.texts import text_of
+from bertwright.data.labelled.rows.texts import all_texts, text_of
 from bertwright.data.labelled.usual_columns import ANCHORS, EMBED_PAIRS, EMBED_SCORES, NEGATIVES, POSITIVES, WRITTEN
 from bertwright.data.places import Place
 from bertwright.data.tables import kind_of
@@ -49,9 +49,8 @@ def make_embeddings(reading: TableReading) -> Made:
     score_column = reading.roles.get("label") if reading.labelled else None
     examples = []
     for place, row in reading.rows():
-        texts = [text for column in columns if (text := text_of(row, column, place, drop=reading.config.drop_bad_rows)) is not None]
-        if len(texts) < len(columns):
-            reading.bad.add("without a text", place)
+        texts = all_texts(reading, columns, place, row)
+        if not texts:
             continue
         score = None
         if score_column is not None:
@@ -59,7 +58,7 @@ def make_embeddings(reading: TableReading) -> Made:
             if score is None:
                 reading.bad.add("without a score", place)
                 continue
-        examples.append(EmbedExample(texts=tuple(texts), score=score, place=place))
+        examples.append(EmbedExample(texts=texts, score=score, place=place))
     return reading.made(examples)
 
 
@@ -78,10 +77,7 @@ def make_written(reading: TableReading) -> Made:
     """A source and its target a row."""
     examples = []
     for place, row in reading.rows():
-        source, target = (
-            text_of(row, reading.roles["text"], place, drop=reading.config.drop_bad_rows),
-            text_of(row, reading.roles["pair"], place, drop=reading.config.drop_bad_rows),
-        )
+        source, target = (text_of(reading, reading.roles[role], place, row) for role in ("text", "pair"))
         if source is None or target is None:
             reading.bad.add("without a source" if source is None else "without a target", place)
         else:

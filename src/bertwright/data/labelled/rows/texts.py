@@ -38,8 +38,8 @@ class RawText:
         return self.value if isinstance(self.value, tuple) else (self.value,)
 
 
-def text_of(row: Mapping[str, Any], column: str, place: Place, *, drop: bool) -> str | None:
-    """A cell's text as it stands, None for an empty or blank one, and with `drop` for one that is no text.
+def text_of(reading: TableReading, column: str, place: Place, row: Mapping[str, Any]) -> str | None:
+    """A cell's text as it stands, None for an empty or blank one, and for one that is no text where bad rows are left out.
 
     Raises InputError for a cell that is no text otherwise, and for half a character.
     """
@@ -47,7 +47,7 @@ def text_of(row: Mapping[str, Any], column: str, place: Place, *, drop: bool) ->
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(value, str):
-        if drop:
+        if reading.config.drop_bad_rows:
             return None
         raise InputError(
             f"{place}: column {column!r} holds {kind_of(value)}, not text: mend the row, name another column, or pass --drop_bad_rows to leave it out"
@@ -55,6 +55,15 @@ def text_of(row: Mapping[str, Any], column: str, place: Place, *, drop: bool) ->
     if not value or value.isspace():
         return None
     return value if value.isascii() else without_surrogates(value, Tally(), errors="refuse", where=place)
+
+
+def all_texts(reading: TableReading, columns: Sequence[str], place: Place, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts of these columns; none at all, and the row counted as a bad one, where one is blank. Raises InputError as `text_of`."""
+    texts = tuple(text for column in columns if (text := text_of(reading, column, place, row)) is not None)
+    if len(texts) == len(columns):
+        return texts
+    reading.bad.add("without a text", place)
+    return ()
 
 
 def make_texts(reading: TableReading) -> Made:
@@ -80,20 +89,18 @@ def with_task(reading: TableReading, task: TaskName, why: str) -> TableReading:
 
 def _raw_texts(reading: TableReading) -> list[RawText]:
     found = []
-    text_column, pair_column, label_column = reading.roles["text"], reading.roles.get("pair"), reading.roles["label"]
+    columns, label_column = [reading.roles[role] for role in ("text", "pair") if role in reading.roles], reading.roles["label"]
     several = reading.config.several_labels
     numbered = bool(reading.table.class_names.get(label_column))
     for place, row in reading.rows():
-        text = text_of(row, text_column, place, drop=reading.config.drop_bad_rows)
-        pair = None if pair_column is None else text_of(row, pair_column, place, drop=reading.config.drop_bad_rows)
-        if text is None or (pair is None and pair_column is not None):
-            reading.bad.add("without a text", place)
+        texts = all_texts(reading, columns, place, row)
+        if not texts:
             continue
         value = _value(row.get(label_column), label_column, place, several)
         if value is None or (numbered and value in (-1, "-1")):  # a data set's mark for no label
             reading.bad.add("without a label", place)
             continue
-        found.append(RawText(text, pair, value, place))
+        found.append(RawText(texts[0], texts[1] if len(texts) > 1 else None, value, place))
     return found
 
 
@@ -203,7 +210,9 @@ def _classified(reading: TableReading, rows: Sequence[RawText], *, hot: int = 0)
     for row in rows:
         for raw in row.values:
             places.setdefault(raw, []).append(row.place)
-    named = hot if reading.known is None else 0
+    if known is None and not places and not hot:
+        raise InputError(f"{reading.name}: no row has a label: there is nothing to learn")
+    named = hot if known is None else 0
     names, of, order = labels_of_file(reading, {**{number: places.get(number, [rows[0].place]) for number in range(named)}, **places})
     if known is None and len(occurring := set(of.values())) < 2 and not several:
         raise InputError(f"{reading.name}: every row has the label {occurring.pop()!r}, and a classifier learns from two or more: give rows of another")
