@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bertwright.inference.predictor import Predictor
+from bertwright.reports.account import use_section
 from bertwright.reports.answered import marked, right_answers
-from bertwright.reports.content import Drawings, Examples, Table
+from bertwright.reports.content import Code, Drawings, Examples, Table
 from bertwright.reports.page import write_report
-from bertwright.reports.reading import read_run
+from bertwright.reports.reading import RunFiles, read_run
 from bertwright.reports.tagged import tagged_example, tagged_sections
 from bertwright.reports.valued import valued_sections
+from bertwright.reports.wording import TASKS
 
 Ask = Callable[[Path], Any]
 
@@ -108,6 +111,22 @@ def test_a_context_is_cut_to_what_is_marked_and_overlaps_show_both() -> None:
     assert marks[-1].text == " …"
     assert sum(len(mark.text) for mark in marks) < 500
     assert [mark.tone for mark in marked("short", [])] == [""]
+
+
+@pytest.mark.parametrize("task", [*TASKS, None])
+def test_every_task_tells_how_to_use_its_model(task: str | None, tmp_path: Path) -> None:
+    run = RunFiles(path=tmp_path / "b", kind="finetune", results={"task": task} if task else {})
+    codes = {block.language: block.text for block in use_section(run).blocks if isinstance(block, Code)}
+    for language, text in codes.items():
+        if language != "Command line":
+            compile(text, "page", "exec")
+    ours = codes["Python"]
+    assert f'bertwright.load("{tmp_path}/b")' in ours
+    assert hasattr(Predictor, ours.split(").", 1)[1].split("(")[0])
+    theirs = codes.get("sentence-transformers" if task == "embed" else "transformers")
+    assert (theirs is None) == (task == "generate")
+    assert theirs is None or f'"{tmp_path}/b/checkpoints/step-000000"' in theirs
+    assert theirs is None or '"question-answering"' not in theirs, "transformers 5 has no such pipeline"
 
 
 def test_questions_choices_and_texts_have_their_pages(of_task: Callable[..., Path], ask: Ask) -> None:

@@ -62,8 +62,8 @@ def read_settings(folder: Path, architecture: Architecture, tokenizer: Tokenizer
     key that is not supported and would change the text.
     """
     config = read_config(folder) if (folder / "config.json").is_file() else {}
-    own = folder / "generation_config.json"
-    path, said = (own, read_config(own)) if own.is_file() else (folder / "config.json", config)
+    own = folder / FILE
+    path, said = (own, said_about_generation(folder)) if own.is_file() else (folder / "config.json", config)
     config, said = _without_absent(config), _without_absent(said)
     problems = [
         f"{path}: {key} {value!r} is not supported: take the key out of the file"

@@ -1,6 +1,5 @@
 """The sections that every training has: its numbers at the head, what it cost, its settings, its surroundings, and how to use it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,9 @@ from typing import Any
 from bertwright.reports.content import Block, Box, Boxes, Cell, Code, Drawings, Folded, Notes, Prose, Section, Table, Tile, Tiles
 from bertwright.reports.curves import Curve, Panel, draw_panels, series
 from bertwright.reports.reading import RunFiles
-from bertwright.reports.wording import bounds, flattened, interval, many, named, number, seconds, setting, size, ticks, titled
+from bertwright.reports.wording import TASKS, bounds, flattened, interval, many, named, number, seconds, setting, size, ticks, titled
+from bertwright.training.card import served
 from bertwright.training.judging import LOWER_IS_BETTER
-
-# What a transformers pipeline calls the tasks.
-PIPELINES = {"classify": "text-classification", "regress": "text-classification", "tag": "token-classification", "answer": "question-answering"}
 
 
 def headline(run: RunFiles) -> list[Block]:
@@ -112,27 +109,13 @@ def settings_sections(run: RunFiles) -> list[Section]:
 
 
 def use_section(run: RunFiles) -> Section:
-    """How to load the model: this project, transformers, the command line."""
-    name = str(run.path)
-    task = run.task or "fill"
-    example = {
-        "classify": '.classify("some text")',
-        "regress": '.regress("some text")',
-        "tag": '.tag("Some text with names in it")',
-        "answer": '.answer("a question?", "the context that answers it")',
-        "embed": '.embed(["one text", "another"])',
-        "generate": '.generate("some text")',
-        "fill": '.fill_mask("some text with a [MASK] in it")',
-    }.get(task, "")
-    python = f"import bertwright\n\nmodel = bertwright.load({json.dumps(name)})" + (f"\nprint(model{example})" if example else "")
-    blocks: list[Block] = [Code(python, "Python")]
-    pipeline = PIPELINES.get(task, "fill-mask" if task == "fill" else None)
-    if pipeline:
-        more = ', aggregation_strategy="simple"' if task == "tag" else ', function_to_apply="none"' if task == "regress" else ""
-        call = 'question="a question?", context="the context that answers it"' if task == "answer" else '"some text"'
-        call = '"some text with a [MASK] in it"' if task == "fill" else call
-        made = f"pipeline({json.dumps(pipeline)}, {json.dumps(f'{name}/checkpoints/{_best(run)}')}{more})"
-        blocks.append(Code(f"from transformers import pipeline\n\nmodel = {made}\nprint(model({call}))", "transformers"))
+    """How to load the model: this project, transformers or sentence-transformers, the command line."""
+    name, task = str(run.path), run.task if run.task in TASKS else "fill"
+    several = task == "classify" and any(isinstance(row.get("label"), list) for rows in run.predictions.values() for row in rows)
+    use = served(task, several=several)
+    blocks: list[Block] = [Code(use.our_code(name), "Python")]
+    if task != "generate":  # its class is known to the checkpoint alone
+        blocks.append(Code(use.their_code(f"{name}/checkpoints/{_best(run)}", name=""), use.library.replace("_", "-")))
     line = f'bertwright predict {name} "some text{" with a [MASK] in it" if task == "fill" else ""}"'
     blocks.append(Code(f"{line}\nbertwright summary {name}", "Command line"))
     return Section("How to load it", blocks)

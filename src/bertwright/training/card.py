@@ -1,5 +1,6 @@
 """The model card of a checkpoint: README.md, as the Hugging Face hub reads it."""
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -32,9 +33,7 @@ tags:
 Losses are in nats, on held-out text with fixed masks; a model that knows nothing has ln {vocabulary:,}.
 
 ```python
-import bertwright
-
-print(bertwright.load(".").fill_mask("some text with a [MASK] in it").filled)
+{use}
 ```
 
 or with transformers, in the versions that have this class:
@@ -75,13 +74,17 @@ def model_card(
         batch=config.batch_size,
         length=config.max_seq_length,
         results="".join(f"| {words} | {metrics[key]:.4g} |\n" for key, words in _NAMES.items() if key in metrics),
+        use=served("fill").our_code(),
         name=name,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Served:
-    """What a model card says of a task: the hub's word for it, what the model does, and the lines of Python that use it."""
+class Served:
+    """What is said of a task: the hub's word for it, what the model does, its limits, and the calls that use it, here and with another library.
+
+    ours: what follows `bertwright.load(".")`. theirs: with "." as the checkpoint's folder, and CLASS as its Hugging Face class.
+    """
 
     pipeline: str
     does: str
@@ -89,51 +92,71 @@ class _Served:
     theirs: str
     limit: str
 
+    @property
+    def library(self) -> str:
+        return "sentence_transformers" if self.theirs.startswith("SentenceTransformer") else "transformers"
 
-_TASKS: Mapping[str, _Served] = {
-    "classify": _Served(
+    def our_code(self, folder: str = ".") -> str:
+        """Python that uses the run or checkpoint in `folder`."""
+        return f"import bertwright\n\nprint(bertwright.load({json.dumps(folder, ensure_ascii=False)}){self.ours})"
+
+    def their_code(self, folder: str = ".", *, name: str) -> str:
+        """Python that uses the checkpoint in `folder` with the other library. name: of its Hugging Face class."""
+        theirs = self.theirs.replace("CLASS", name).replace('"."', json.dumps(folder, ensure_ascii=False))
+        return f"from {self.library} import {re.split('[(.]', theirs)[0]}\n\nprint({theirs})"
+
+
+_TASKS: Mapping[str, Served] = {
+    "fill": Served(
+        pipeline="fill-mask",
+        does="fills in what is masked in a text",
+        ours='.fill_mask("some text with a [MASK] in it").filled',
+        theirs='pipeline("fill-mask", model=".")("some text with a [MASK] in it")',
+        limit="What it fills in is likely, not true.",
+    ),
+    "classify": Served(
         pipeline="text-classification",
         does="gives a text one of {count} labels: {labels}",
         ours='.classify("some text").label',
         theirs='pipeline("text-classification", model=".")("some text")',
         limit="It gives one of its labels to any text, also to one that none of them fits; its probabilities are no better calibrated than the table says.",
     ),
-    "regress": _Served(
+    "regress": Served(
         pipeline="text-classification",
         does="gives a text, or a pair of texts, a number",
         ours='.regress("some text").value',
         theirs='pipeline("text-classification", model=".", function_to_apply="none")("some text")',
         limit="Its numbers mean what the labels of its data meant, and nothing bounds them.",
     ),
-    "tag": _Served(
+    "tag": Served(
         pipeline="token-classification",
         does="marks spans of a text as {labels}",
         ours='.tag("some text").entities',
         theirs='pipeline("token-classification", model=".", aggregation_strategy="simple")("some text")',
         limit="It knows no other kinds of span than these, and none within another.",
     ),
-    "answer": _Served(
+    "answer": Served(
         pipeline="question-answering",
         does="finds the answer to a question in a given text",
         ours='.answer("a question?", "a text that answers it").text',
         theirs='AutoModelForQuestionAnswering.from_pretrained(".")',
         limit="Every answer is a piece of the text it is given: it neither counts nor concludes, and the text may be wrong.",
     ),
-    "choice": _Served(
+    "choice": Served(
         pipeline="multiple-choice",
         does="chooses one of several continuations or answers",
         ours='.choose("a text", ["one choice", "another"]).text',
         theirs='AutoModelForMultipleChoice.from_pretrained(".")',
         limit="It chooses among what it is given, also where nothing of it is right.",
     ),
-    "embed": _Served(
+    "embed": Served(
         pipeline="sentence-similarity",
         does="turns texts into vectors whose cosine says how alike they are",
         ours='.embed(["some text", "another"])',
         theirs='SentenceTransformer(".").encode(["some text", "another"])',
         limit="What counts as alike is what its pairs had in common.",
     ),
-    "generate": _Served(
+    "generate": Served(
         pipeline="text-generation",
         does="writes a text for a text",
         ours='.generate("some text")[0].text',
@@ -142,7 +165,7 @@ _TASKS: Mapping[str, _Served] = {
     ),
 }
 # Of texts that may have several labels, or none.
-_SEVERAL = _Served(
+_SEVERAL = Served(
     pipeline="text-classification",
     does="gives a text any of {count} labels, several of them or none: {labels}",
     ours='.classify("some text").labels',
@@ -168,6 +191,11 @@ _SETTINGS = (
     *("freeze_layers", "layer_learning_rate_decay", "ema_decay", "r_drop", "adversarial", "bf16", "fp16", "seed"),
 )
 _CELLS = 40  # labels that a card lists; beyond it says how many there are
+
+
+def served(task: str, *, several: bool = False) -> Served:
+    """What is said of a fine-tuning's task, or of "fill", a pre-training's; several: its texts may have several labels."""
+    return _SEVERAL if several else _TASKS[task]
 
 
 def hub_name(folder: Path) -> str | None:
@@ -202,7 +230,7 @@ def finetuned_card(
     the order of their ids. several: a text may have several of them. family, name: Hugging Face's model type and class. base_model: the start's name on the
     hub, where it has one. language: an ISO 639 code, where it is known.
     """
-    task = _SEVERAL if several else _TASKS[results["task"]]
+    task = served(results["task"], several=several)
     config = {**config, "train": _file_name(config["train"])}
     kinds = list(dict.fromkeys(label.removeprefix("B-").removeprefix("I-") for label in labels if label != "O")) if results["task"] == "tag" else list(labels)
     shown = ", ".join(kinds[:_CELLS]) + (f" and {len(kinds) - _CELLS} more" if len(kinds) > _CELLS else "")
@@ -217,7 +245,7 @@ def finetuned_card(
         "## Results",
         _results_table(results),
         "## Use",
-        _use(task, results["task"], name),
+        _use(task, name),
         "## Data",
         _data_lines(data, config),
         "## Training",
@@ -228,7 +256,7 @@ def finetuned_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _header(results: Mapping[str, Any], config: Mapping[str, Any], task: _Served, *, family: str, base_model: str | None, language: str | None) -> str:
+def _header(results: Mapping[str, Any], config: Mapping[str, Any], task: Served, *, family: str, base_model: str | None, language: str | None) -> str:
     """YAML, written by the hub's own library, with the results as the hub's leaderboards read them."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -296,23 +324,9 @@ def _results_table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _use(task: _Served, kind: str, name: str) -> str:
-    theirs = task.theirs.replace("CLASS", name)
-    call = theirs.split("(")[0].split(".")[0]
-    library = "sentence_transformers" if kind == "embed" else "transformers"
-    return f"""```python
-import bertwright
-
-print(bertwright.load("."){task.ours})
-```
-
-or with {library.replace("_", "-")} (the class is `{name}`):
-
-```python
-from {library} import {call}
-
-print({theirs})
-```"""
+def _use(task: Served, name: str) -> str:
+    theirs = f"or with {task.library.replace('_', '-')} (the class is `{name}`):"
+    return f"```python\n{task.our_code()}\n```\n\n{theirs}\n\n```python\n{task.their_code(name=name)}\n```"
 
 
 def _data_lines(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
