@@ -17,11 +17,13 @@ from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
 from bertwright.errors import InputError
 from bertwright.evaluation.files import Evaluated, evaluate_file
-from bertwright.evaluation.pretraining import chance, held_out_text
+from bertwright.evaluation.pretraining import as_masked, chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
 from bertwright.inference.tokenizers import with_tokenizer
-from bertwright.objectives import OBJECTIVES, Objective, objective
+from bertwright.objectives.config import ObjectiveConfig
+from bertwright.objectives.objective import Objective
+from bertwright.objectives.registry import OBJECTIVES, objective
 from bertwright.reports.page import write_report_if_possible
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import leads
@@ -146,7 +148,7 @@ def evaluate(
         held = held_out_text(wanted, split, vocabulary, length=length, samples=eval_samples)
         if held is None:
             raise InputError("the text has nothing to predict: give more of it, or shards that hold some out (--validation_fraction)")
-        found = measure(predictor.model, held.objective, held.stream, samples=eval_samples, batch_size=batch_size)
+        found = as_masked(measure(predictor.model, held.objective, held.stream, samples=eval_samples, batch_size=batch_size))
         return found | chance(vocabulary.size, frequencies)
 
 
@@ -201,7 +203,7 @@ def _splits(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_l
 
 def _objective(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability: float) -> Objective:
     """The fullest objective that the checkpoint has the heads for."""
-    known = [objective(name, vocabulary, mlm_probability=mlm_probability) for name in OBJECTIVES]
+    known = [objective(ObjectiveConfig(objective=name, mlm_probability=mlm_probability), vocabulary) for name in OBJECTIVES]
     if served := [one for one in known if set(one.heads) <= set(predictor.heads)]:
         return max(served, key=lambda one: len(one.terms))
     raise InputError(f"{predictor.checkpoint} has no masked-language head to measure: take a checkpoint that `bertwright pretrain` wrote")

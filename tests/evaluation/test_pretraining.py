@@ -11,12 +11,15 @@ import torch.nn.functional as F
 
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import TokenShards
+from bertwright.data.stream import Stream
 from bertwright.errors import InputError
-from bertwright.evaluation import pretraining
 from bertwright.evaluation.pretraining import chance, evaluate, held_out_text
 from bertwright.families.bert import BERT
 from bertwright.models import Model
-from bertwright.objectives import OBJECTIVES, Objective, objective
+from bertwright.objectives import mlm
+from bertwright.objectives.config import ObjectiveConfig
+from bertwright.objectives.objective import Objective
+from bertwright.objectives.registry import OBJECTIVES, objective
 
 Write = Callable[..., TokenShards]
 
@@ -30,7 +33,7 @@ def model_for(trained_for: Objective, vocabulary: Vocabulary, *, dropout: float 
 
 @pytest.fixture(params=OBJECTIVES)
 def trained_for(request: pytest.FixtureRequest, vocabulary: Vocabulary) -> Objective:
-    return objective(request.param, vocabulary, mlm_probability=0.15)
+    return objective(ObjectiveConfig(objective=request.param, mlm_probability=0.15), vocabulary)
 
 
 def test_numbers_are_the_same_twice_and_in_any_batch_size(
@@ -46,7 +49,7 @@ def test_numbers_are_the_same_twice_and_in_any_batch_size(
 
     first = measure(32)
     assert measure(32) == first
-    monkeypatch.setattr(pretraining, "LOGIT_VALUES", 3 * vocabulary.size)  # many passes over the logits of one batch
+    monkeypatch.setattr(mlm, "LOGIT_VALUES", 3 * vocabulary.size)  # many passes over the logits of one batch
     for batch_size in (1, 3):
         assert measure(batch_size) == pytest.approx(first, rel=1e-5)
 
@@ -63,16 +66,18 @@ def test_the_numbers_are_those_of_a_plain_reference(trained_for: Objective, shar
     logits = output.prediction_logits.flatten(0, 1)[batch.predict_positions]
     loss = F.cross_entropy(logits, batch.prediction_labels).item()
     expected = {
-        "masked_loss": loss,
-        "masked_accuracy": (logits.argmax(-1) == batch.prediction_labels).float().mean().item(),
+        "loss": loss,
+        "mlm_loss": loss,
+        "mlm_accuracy": (logits.argmax(-1) == batch.prediction_labels).float().mean().item(),
         "perplexity": math.exp(loss),
-        "masked_tokens": len(logits),
+        "mlm_count": len(logits),
         "samples": 5,
     }
     if batch.next_sentence_label is not None:
         pairs = output.seq_relationship_logits
         expected["nsp_loss"] = F.cross_entropy(pairs, batch.next_sentence_label).item()
         expected["nsp_accuracy"] = (pairs.argmax(-1) == batch.next_sentence_label).float().mean().item()
+        expected |= {"nsp_count": len(pairs), "loss": loss + expected["nsp_loss"]}
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -100,13 +105,13 @@ def test_chance_is_what_knowing_nothing_and_knowing_frequencies_reach(tmp_path: 
 def test_one_held_out_document_is_measured_by_masks_and_says_so(tmp_path: Path, vocabulary: Vocabulary, write_token_shards: Write) -> None:
     """A corpus of less than 200 documents has one by default: it must train all the same."""
     split = write_token_shards(tmp_path / "s", train=[], validation=[[list(range(5, 30)), list(range(9, 40))]]).validation
-    pairs = objective("mlm+nsp", vocabulary, mlm_probability=0.15)
+    pairs = objective(ObjectiveConfig(objective="mlm+nsp", mlm_probability=0.15), vocabulary)
     held = held_out_text(pairs, split, vocabulary, length=24, samples=None)
     assert held is not None
     assert held.objective == pairs.simpler
     assert "only mlm is measured" in held.note
     found = evaluate(model_for(pairs, vocabulary), held.objective, held.stream)
-    assert found["masked_tokens"] > 0
+    assert found["mlm_count"] > 0
     assert "nsp_loss" not in found
 
 
@@ -117,7 +122,7 @@ def test_text_with_nothing_to_predict_is_not_taken_for_a_loss_of_zero(
     split = write_token_shards(tmp_path / "s", train=[], validation=validation).validation
     assert held_out_text(trained_for, split, vocabulary, length=24, samples=None) is None
     simplest = trained_for.simpler or trained_for
-    stream = pretraining.Stream(simplest.source(split, vocabulary, length=24, seed=0), seed=0)
+    stream = Stream(simplest.source(split, vocabulary, length=24, seed=0), seed=0)
     with pytest.raises(InputError, match="nothing to predict"):
         evaluate(model_for(trained_for, vocabulary), simplest, stream)
 

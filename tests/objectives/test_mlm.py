@@ -8,8 +8,9 @@ from bertwright.data.samples import Samples, Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.errors import InputError
-from bertwright.objectives import OBJECTIVES, objective
+from bertwright.objectives.config import ObjectiveConfig
 from bertwright.objectives.mlm import MaskedLanguageModel, mask_tokens
+from bertwright.objectives.registry import OBJECTIVES, objective
 
 SIGMAS = 4.0
 SPECIAL, MASK, SIZE = 5, 4, 1000
@@ -110,7 +111,7 @@ def test_masks_are_drawn_anew_each_epoch(ids: np.ndarray) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_batches_are_made_of_numbers_alone(name: str, shards: TokenShards, vocabulary: Vocabulary) -> None:
     """The same samples in one batch, or one by one, or after others: the same ids, masks, labels and weights."""
-    trained_for = objective(name, vocabulary, mlm_probability=0.15)
+    trained_for = objective(ObjectiveConfig(objective=name, mlm_probability=0.15), vocabulary)
     stream = Stream(trained_for.source(shards.train, vocabulary, length=32, seed=4), seed=4)
     size = stream.epoch_end(0)
     together = trained_for.batch(*stream.take(0, size + 3))
@@ -139,7 +140,7 @@ def test_batches_are_made_of_numbers_alone(name: str, shards: TokenShards, vocab
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_labels_are_the_tokens_that_stood_there_and_none_is_special(name: str, shards: TokenShards, vocabulary: Vocabulary) -> None:
-    trained_for = objective(name, vocabulary, mlm_probability=0.3)
+    trained_for = objective(ObjectiveConfig(objective=name, mlm_probability=0.3), vocabulary)
     samples, sample_keys, numbers = Stream(trained_for.source(shards.train, vocabulary, length=32, seed=0), seed=0).take(0, 300)
     batch = trained_for.batch(samples, sample_keys, numbers)
     assert batch.predict_positions is not None
@@ -156,14 +157,14 @@ def test_labels_are_the_tokens_that_stood_there_and_none_is_special(name: str, s
 def test_pairs_cannot_be_made_of_samples_without_labels(vocabulary: Vocabulary) -> None:
     samples = Samples(ids=np.full((1, 8), 9), lengths=np.array([8]))
     with pytest.raises(ValueError, match="no pairs"):
-        objective("mlm+nsp", vocabulary, mlm_probability=0.15).batch(samples, keys(1), np.arange(1))
+        objective(ObjectiveConfig(objective="mlm+nsp", mlm_probability=0.15), vocabulary).batch(samples, keys(1), np.arange(1))
 
 
 def test_an_unknown_objective_is_refused_with_those_there_are(vocabulary: Vocabulary) -> None:
     with pytest.raises(InputError, match=r"objective is 'nsp': take one of mlm\+nsp, mlm"):
-        objective("nsp", vocabulary, mlm_probability=0.15)
+        objective(ObjectiveConfig(objective="nsp", mlm_probability=0.15), vocabulary)
 
 
 def test_what_cannot_serve_pairs_is_measured_by_masks(vocabulary: Vocabulary) -> None:
-    assert objective("mlm+nsp", vocabulary, mlm_probability=0.3).simpler == MaskedLanguageModel(vocabulary, 0.3)
-    assert objective("mlm", vocabulary, mlm_probability=0.3).simpler is None
+    assert objective(ObjectiveConfig(objective="mlm+nsp", mlm_probability=0.3), vocabulary).simpler == MaskedLanguageModel(vocabulary, 0.3)
+    assert objective(ObjectiveConfig(objective="mlm", mlm_probability=0.3), vocabulary).simpler is None

@@ -17,7 +17,7 @@ from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.families.bert import BERT
 from bertwright.models import Model
-from bertwright.objectives import MaskedLanguageModel
+from bertwright.objectives.mlm import MaskedLanguageModel
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device

@@ -11,7 +11,7 @@ from bertwright.checkpoints.huggingface import load_model, save_model
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
 from bertwright.models import Model
-from bertwright.objectives import objective
+from bertwright.objectives.registry import objective
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training import plan
 from bertwright.training.config import PretrainConfig
@@ -121,7 +121,7 @@ def test_a_config_json_that_contradicts_itself_or_the_shards_is_named(
 def test_any_objective_of_pairs_needs_two_token_types(
     tmp_path: Path, shards: TokenShards, tiny_config_json: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "objective", lambda name, *args, **keys: dataclasses.replace(objective(name, *args, **keys), segments=2))
+    monkeypatch.setattr(plan, "objective", lambda *given: dataclasses.replace(objective(*given), segments=2))
     config = PretrainConfig(model=tiny_config_json(type_vocab_size=1), objective="mlm", **FITTING)
     assert lines_of(shards, tmp_path / "run", config)[0].startswith("objective mlm needs two token types, the model has 1: set type_vocab_size to 2")
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
-from bertwright.objectives import OBJECTIVES
+from bertwright.objectives.registry import OBJECTIVES
 from bertwright.training.config import PretrainConfig
 from bertwright.training.pretrain import pretrain
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="th
 PROGRAM = """
 import sys
 from bertwright.errors import BertwrightError
-from bertwright.objectives import OBJECTIVES
+from bertwright.objectives.registry import OBJECTIVES
 from bertwright.training.config import PretrainConfig
 from bertwright.training.pretrain import pretrain
 

@@ -14,7 +14,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import InputError, NonFiniteError
 from bertwright.families import FAMILIES, Family, preset, preset_architecture
 from bertwright.models import Model
-from bertwright.objectives import MaskedLanguageModel
+from bertwright.objectives.mlm import MaskedLanguageModel
 from bertwright.training.config import PretrainConfig
 from bertwright.training.events import Event
 from bertwright.training.fit import LabelledBatch, LabelledRows, fit

@@ -14,7 +14,9 @@ from bertwright.data.stream import Stream
 from bertwright.errors import NonFiniteError
 from bertwright.families.bert import BERT
 from bertwright.models import Model
-from bertwright.objectives import OBJECTIVES, Losses, Objective, Term, objective
+from bertwright.objectives.config import ObjectiveConfig
+from bertwright.objectives.objective import Losses, Objective, Term
+from bertwright.objectives.registry import OBJECTIVES, objective
 from bertwright.training import step as stepping
 from bertwright.training.devices import Device
 from bertwright.training.optimizers import Optimizers
@@ -26,7 +28,7 @@ def updater(vocabulary: Vocabulary, name: str = "mlm+nsp", *, max_grad_norm: flo
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32}
     architecture = BERT.architecture({**sizes, "vocab_size": vocabulary.size}).with_dropout(dropout)
-    trained_for = objective(name, vocabulary, mlm_probability=0.15)
+    trained_for = objective(ObjectiveConfig(objective=name, mlm_probability=0.15), vocabulary)
     model = Model(architecture, trained_for.heads)
     # In float32 even where the loss is scaled as for float16: the CPU's float16 kernels are not what is tested.
     parameters = FlatParameters(model.train(), dtype=torch.float32, optimizer="adamw")

@@ -1,25 +1,25 @@
-"""Masked loss, accuracy and next-sentence accuracy on held-out text, with masks fixed by a seed."""
+"""The losses and accuracies of an objective on held-out text, with every random choice fixed by a seed."""
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch import nn
 
 from bertwright.data.batch import Batch
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split
 from bertwright.data.stream import Stream
 from bertwright.errors import InputError
-from bertwright.models import Model
-from bertwright.objectives import Objective
+from bertwright.objectives.objective import Objective
 
 # Masks and pairs of every evaluation are drawn from this seed, so that numbers of any run and step compare.
 SEED = 1234
-# Logits of one pass over scored tokens: 16 Mi values.
-LOGIT_VALUES = 16 * 2**20
+# Terms whose loss is that of a token, so that its exponent is a perplexity.
+PREDICT_TOKENS = ("mlm", "clm", "span_corruption", "prefix_lm", "denoising")
 
 
 @dataclass(frozen=True)
@@ -65,53 +65,39 @@ def held_out(objective: Objective, stream: Stream, *, samples: int | None, batch
 
 
 @torch.no_grad()
-def score(model: Model, batch: Batch) -> dict[str, float]:
-    """Sums over one batch: mlm_loss, mlm_hits, mlm_count and, with an NSP head, nsp_loss, nsp_hits, nsp_count."""
-    output = model(batch.input_ids, token_type_ids=batch.token_type_ids, layout=batch.layout, predict_positions=batch.predict_positions)
-    logits, labels = output.prediction_logits, batch.prediction_labels
-    sums = dict.fromkeys(("mlm_loss", "mlm_hits", "mlm_count"), 0.0)
-    if logits is not None and labels is not None:
-        for part in range(0, len(labels), max(1, LOGIT_VALUES // logits.shape[-1])):
-            chunk = slice(part, part + max(1, LOGIT_VALUES // logits.shape[-1]))
-            sums["mlm_loss"] += F.cross_entropy(logits[chunk].float(), labels[chunk], reduction="sum").item()
-            sums["mlm_hits"] += (logits[chunk].argmax(-1) == labels[chunk]).sum().item()
-        sums["mlm_count"] = float(len(labels))
-    pairs = output.seq_relationship_logits
-    if pairs is not None and batch.next_sentence_label is not None:
-        sums["nsp_loss"] = F.cross_entropy(pairs.float(), batch.next_sentence_label, reduction="sum").item()
-        sums["nsp_hits"] = float((pairs.argmax(-1) == batch.next_sentence_label).sum().item())
-        sums["nsp_count"] = float(len(pairs))
-    return sums
-
-
-def evaluate(model: Model, objective: Objective, stream: Stream, *, samples: int | None = None, batch_size: int = 32) -> dict[str, float]:
+def evaluate(model: nn.Module, objective: Objective, stream: Stream, *, samples: int | None = None, batch_size: int = 32) -> dict[str, float]:
     """Scores held-out samples, in the precision the model is in; leaves its mode as it was.
 
-    Returns masked_loss (nats), masked_accuracy, perplexity, masked_tokens, samples and, for pairs, nsp_loss and nsp_accuracy.
-    Raises InputError on text without a token that could be masked.
+    Returns loss (of all terms, each times its coefficient); of each term <name>_loss (nats, a mean), <name>_accuracy where right and wrong have a meaning, and
+    <name>_count of what it scored; perplexity where tokens are predicted; samples. Raises InputError on text that has nothing to predict.
     """
-    device = next(model.parameters()).device
-    totals: dict[str, float] = {}
-    count, was_training = 0, model.training
+    device, was_training = next(model.parameters()).device, model.training
+    totals, coefficients, number = defaultdict[str, float](float), dict[str, float](), 0
     model.eval()
     for batch in held_out(objective, stream, samples=samples, batch_size=batch_size):
-        count += len(batch.numbers)
-        for name, value in score(model, batch.to(device)).items():
-            totals[name] = totals.get(name, 0.0) + value
+        number += len(batch.numbers)
+        for name, term in objective.measures(model, batch.to(device)).items():
+            totals[f"{name}_loss"] += term.sum.item()
+            totals[f"{name}_count"] += batch.weights[name]
+            if term.hits is not None:
+                totals[f"{name}_accuracy"] += term.hits.item()
+            if term.trained:
+                coefficients[name] = term.coefficient
     model.train(was_training)
-    if not (masked := totals.get("mlm_count", 0.0)):
+    if not totals[f"{objective.terms[0]}_count"]:
         raise InputError("the text has nothing to predict: give more of it")
-    loss = totals["mlm_loss"] / masked
-    metrics = {
-        "masked_loss": loss,
-        "masked_accuracy": totals["mlm_hits"] / masked,
-        "perplexity": math.exp(min(loss, 700.0)),
-        "masked_tokens": totals["mlm_count"],
-        "samples": float(count),
-    }
-    if "nsp_count" in totals:
-        metrics |= {"nsp_loss": totals["nsp_loss"] / totals["nsp_count"], "nsp_accuracy": totals["nsp_hits"] / totals["nsp_count"]}
-    return metrics
+    means = {key: value if key.endswith("_count") else value / (totals[f"{key.rpartition('_')[0]}_count"] or 1.0) for key, value in totals.items()}
+    found = {"loss": sum(coefficient * means[f"{name}_loss"] for name, coefficient in coefficients.items()), **means}
+    if objective.terms[0] in PREDICT_TOKENS:
+        found["perplexity"] = math.exp(min(means[f"{objective.terms[0]}_loss"], 700.0))
+    return {**found, "samples": float(number)}
+
+
+def as_masked(found: Mapping[str, float]) -> dict[str, float]:
+    """What `evaluate` found under the names that users know: masked_loss, masked_accuracy, masked_tokens; other terms under their own, without counts."""
+    names = {"mlm_loss": "masked_loss", "mlm_accuracy": "masked_accuracy", "mlm_count": "masked_tokens"}
+    shown = {names.get(key, key): value for key, value in found.items()}
+    return {key: value for key, value in shown.items() if not key.endswith("_count") and key != "loss"}
 
 
 def chance(vocab_size: int, split: Split) -> dict[str, float]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from bertwright.architecture import MLM, HeadKind
 from bertwright.data import keys as draws
@@ -12,8 +13,10 @@ from bertwright.data.batch import Batch, layout_of, shown_length
 from bertwright.data.keys import KeyArray
 from bertwright.data.samples import BoolArray, IntArray, PackedRows, Samples, Source, Vocabulary
 from bertwright.data.shards import Split
-from bertwright.objectives.objective import Losses, Term
+from bertwright.objectives.objective import Losses, Objective, Term
 
+# Logits of one pass over scored tokens that are measured: 16 Mi values.
+LOGIT_VALUES = 16 * 2**20
 # Of the chosen tokens: 80% become [MASK], 10% a random token, 10% stay.
 MASKED, REPLACED = 0.8, 0.1
 
@@ -40,7 +43,7 @@ def mask_tokens(ids: IntArray, maskable: BoolArray, keys: KeyArray, *, rate: flo
 
 
 @dataclass(frozen=True)
-class MaskedLanguageModel:
+class MaskedLanguageModel(Objective):
     """Predicts masked tokens in full rows of packed documents. `rate`: share of the maskable tokens that are chosen."""
 
     vocabulary: Vocabulary
@@ -48,7 +51,6 @@ class MaskedLanguageModel:
     heads: tuple[HeadKind, ...] = (MLM,)
     terms: tuple[str, ...] = ("mlm",)
     segments: int = 0
-    simpler: None = None
 
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         return PackedRows(split, vocabulary, length=length, seed=seed)
@@ -79,3 +81,18 @@ class MaskedLanguageModel:
             prediction_labels=batch.prediction_labels,
         )
         return {"mlm": Term(output.prediction_loss)}
+
+    def measures(self, model: nn.Module, batch: Batch) -> Losses:
+        output = model(batch.input_ids, token_type_ids=batch.token_type_ids, layout=batch.layout, predict_positions=batch.predict_positions)
+        return {"mlm": scored(output.prediction_logits, batch.prediction_labels)}
+
+
+def scored(logits: Tensor, labels: Tensor | None) -> Term:
+    """logits: [scored, vocab_size], labels: [scored] -> cross-entropy and hits, a part of the scored tokens at a time."""
+    if labels is None:
+        raise ValueError("this batch has no labels")
+    loss, hits, part = torch.zeros((), device=logits.device), torch.zeros((), device=logits.device), max(1, LOGIT_VALUES // logits.shape[-1])
+    for some, right in zip(torch.split(logits, part), torch.split(labels, part), strict=True):
+        loss += F.cross_entropy(some.float(), right, reduction="sum")
+        hits += (some.argmax(-1) == right).sum()
+    return Term(loss, hits=hits)

@@ -17,41 +17,57 @@ from bertwright.data.shards import Split
 class Term:
     """One part of a loss: summed over what it scores. The loop divides by the weight of all micro-batches and ranks, then scales.
 
-    trained: false for what is told beside the loss and no part of it, such as how many answers are right.
+    trained: false for what is told beside the loss and no part of it, such as how many answers are right; hits: how many of what it scores are right, where
+    they were counted.
     """
 
     sum: Tensor
     coefficient: float = 1.0
     trained: bool = True
+    hits: Tensor | None = None
 
 
 Losses = Mapping[str, Term]
 
 
-class Objective(Protocol):
-    """What the loop knows: the heads and token types it needs, the samples it reads, how a batch is made and how it is scored."""
-
-    @property
-    def heads(self) -> tuple[HeadKind, ...]:
-        """The heads a model needs."""
+class Trainable(Protocol):
+    """What the loop knows of what is trained for: how a batch is made and how it is scored."""
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """The names of its loss terms."""
-
-    @property
-    def segments(self) -> int:
-        """The token types that a model must have: 2 for pairs of texts, 0 where it needs none."""
-
-    @property
-    def simpler(self) -> "Objective | None":
-        """What held-out text is measured with where it cannot serve this objective; None where there is nothing simpler."""
-
-    def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
-        """The samples of a split. Raises InputError where the text cannot serve."""
+        """The names of its loss terms, and of what is told beside them."""
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
         """Pure, on the CPU; keys: uint64 [batch]. Its `weights` hold one number for each of `terms`."""
 
     def losses(self, model: nn.Module, batch: Batch) -> Losses:
         """One term for each of `terms`."""
+
+
+class Objective(Trainable, Protocol):
+    """What a model is pre-trained for: also the heads and token types it needs, the samples it reads, how held-out text is measured. A frozen dataclass."""
+
+    @property
+    def heads(self) -> tuple[HeadKind, ...]:
+        """The heads a model needs."""
+
+    @property
+    def segments(self) -> int:
+        """The token types that a model must have: 2 for pairs of texts, 0 where it needs none."""
+        return 0
+
+    @property
+    def simpler(self) -> "Objective | None":
+        """What held-out text is measured with where it cannot serve this objective; None where there is nothing simpler."""
+        return None
+
+    @property
+    def decomposes(self) -> bool:
+        """Whether the loss of a batch is the sum of its parts' (contrastive losses are not, so an update is one pass)."""
+        return True
+
+    def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
+        """The samples of a split. Raises InputError where the text cannot serve."""
+
+    def measures(self, model: nn.Module, batch: Batch) -> Losses:
+        """As `losses`, of held-out samples and without gradients: with hits, where that has a meaning."""

@@ -4,19 +4,19 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from bertwright.architecture import MLM, NSP, POOLER, HeadKind
 from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
 from bertwright.data.samples import IntArray, Samples, SentencePairs, Source, Vocabulary
 from bertwright.data.shards import Split
-from bertwright.objectives.mlm import MaskedLanguageModel
-from bertwright.objectives.objective import Losses, Term
+from bertwright.objectives.mlm import MaskedLanguageModel, scored
+from bertwright.objectives.objective import Losses, Objective, Term
 
 
 @dataclass(frozen=True)
-class NextSentence:
+class NextSentence(Objective):
     """Pairs of segments: predicts their masked tokens, and whether B follows A."""
 
     mlm: MaskedLanguageModel
@@ -48,5 +48,15 @@ class NextSentence:
             predict_positions=batch.predict_positions,
             prediction_labels=batch.prediction_labels,
         )
-        nsp = F.cross_entropy(output.seq_relationship_logits.float(), batch.next_sentence_label, reduction="sum")
-        return {"mlm": Term(output.prediction_loss), "nsp": Term(nsp)}
+        return {"mlm": Term(output.prediction_loss), "nsp": _pairs(output.seq_relationship_logits, batch.next_sentence_label)}
+
+    def measures(self, model: nn.Module, batch: Batch) -> Losses:
+        if batch.next_sentence_label is None:
+            raise ValueError("this batch holds no pairs")
+        output = model(batch.input_ids, token_type_ids=batch.token_type_ids, layout=batch.layout, predict_positions=batch.predict_positions)
+        pairs = _pairs(output.seq_relationship_logits, batch.next_sentence_label)
+        return {"mlm": scored(output.prediction_logits, batch.prediction_labels), "nsp": pairs}
+
+
+def _pairs(logits: Tensor, label: Tensor) -> Term:
+    return Term(F.cross_entropy(logits.float(), label, reduction="sum"), hits=(logits.argmax(-1) == label).sum())

@@ -15,7 +15,7 @@ from bertwright.data.labelled.examples import Answer, QuestionExample, TaskName
 from bertwright.data.samples import IntArray
 from bertwright.errors import InputError
 from bertwright.metrics.answers import answer_metrics
-from bertwright.objectives import Losses, Term
+from bertwright.objectives.objective import Losses, Term
 from bertwright.tasks.predictions import Answered
 from bertwright.tasks.spans import N_BEST, Scores, best_spans
 from bertwright.tasks.task import IGNORED, Item, Items, Reading, Row, TaskBatch, call, pad_rows

@@ -13,7 +13,7 @@ from bertwright.architecture import CHOICE, HeadKind
 from bertwright.data.labelled.examples import ChoiceExample, TaskName
 from bertwright.data.samples import IntArray
 from bertwright.errors import InputError
-from bertwright.objectives import Losses, Term
+from bertwright.objectives.objective import Losses, Term
 from bertwright.tasks.predictions import Chosen
 from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows
 from bertwright.text.tokenizer import Tokenizer

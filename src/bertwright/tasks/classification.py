@@ -15,7 +15,7 @@ from bertwright.checkpoints.huggingface import label_keys
 from bertwright.data.labelled.examples import TaskName, TextExample
 from bertwright.data.samples import IntArray
 from bertwright.metrics.classification import THRESHOLD, classification_metrics, several_labels_metrics
-from bertwright.objectives import Losses, Term
+from bertwright.objectives.objective import Losses, Term
 from bertwright.tasks.predictions import Classified
 from bertwright.tasks.task import Item, Items, Reading, TaskBatch, call, pad_rows
 from bertwright.tasks.texts import text_items

@@ -17,11 +17,11 @@ from bertwright.data.samples import IntArray
 from bertwright.errors import InputError
 from bertwright.metrics.regression import regression_metrics
 from bertwright.metrics.retrieval import rank_scores
-from bertwright.objectives import Losses, Term
+from bertwright.objectives.objective import Losses, Term
 from bertwright.tasks.predictions import Embedded
 from bertwright.tasks.ranking import ranked
 from bertwright.tasks.running import Apart
-from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows
+from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows, refuse
 from bertwright.text.tokenizer import Tokenizer
 
 Kind = Literal["pairs", "triplets", "scored"]
@@ -29,7 +29,6 @@ KINDS: tuple[Kind, ...] = ("pairs", "triplets", "scored")
 
 # What cosines are multiplied by before the softmax: a temperature of 0.05, as in sentence-transformers and in SimCSE (Gao et al. 2021).
 SCALE = 20.0
-NAMED = 8  # examples that an error names
 # What is compared of each kind to choose the best checkpoint.
 METRICS: Mapping[Kind, str] = {"pairs": "mrr", "triplets": "triplet_accuracy", "scored": "spearman"}
 
@@ -104,9 +103,7 @@ class Embedding:
         return [f"embed reads an encoder, and this model is {kind}: take one such as BERT, RoBERTa, ModernBERT or T5's encoder alone"]
 
     def items(self, examples: Sequence[EmbedExample], tokenizer: Tokenizer, *, max_length: int) -> Items:
-        empty = [f"{example.place or f'row {number + 1}'}: a text is empty: give some words" for number, example in enumerate(examples) if _blank(example)]
-        if empty:
-            raise InputError(*empty[:NAMED], *([f"... and {len(empty) - NAMED} more like these"] if len(empty) > NAMED else []))
+        refuse([f"{example.place or f'row {number + 1}'}: a text is empty: give some words" for number, example in enumerate(examples) if _blank(example)])
         texts = list(dict.fromkeys(text for example in examples for text in example.texts))
         framed = dict(zip(texts, tokenizer.frame(texts, max_length=max_length), strict=True))
         rows = {text: Row(found.ids, found.type_ids) for text, found in framed.items()}

@@ -16,7 +16,7 @@ from bertwright.data.labelled.examples import TagExample, TaskName
 from bertwright.data.samples import IntArray
 from bertwright.errors import InputError
 from bertwright.metrics.entities import entity_metrics, word_metrics
-from bertwright.objectives import Losses, Term
+from bertwright.objectives.objective import Losses, Term
 from bertwright.tasks.alignment import Alignment, align
 from bertwright.tasks.bio import OUTSIDE, complete, entities, kind_of
 from bertwright.tasks.predictions import Tagged

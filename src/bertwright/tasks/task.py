@@ -13,10 +13,12 @@ from bertwright.blocks.layout import Padded
 from bertwright.data.batch import LENGTH_STEP, Batch
 from bertwright.data.labelled.examples import TaskName
 from bertwright.data.samples import IntArray
-from bertwright.objectives import Losses
+from bertwright.errors import InputError
+from bertwright.objectives.objective import Losses
 from bertwright.text.tokenizer import Tokenizer
 
 IGNORED = -100  # a label that is not scored, as in Hugging Face's models
+NAMED = 8  # examples that an error names
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,12 @@ def pad_rows(rows: Sequence[Row], reading: Reading) -> dict[str, Any]:
     type_ids = torch.tensor([(row.type_ids or [0] * len(row.ids)) + [0] * (width - len(row.ids)) for row in rows]) if second else None
     mask = torch.arange(width) < torch.tensor(lengths)[:, None]
     return {"input_ids": ids, "token_type_ids": type_ids, "mask": mask, "layout": Padded(mask), "tokens": sum(lengths)}
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raises InputError with the first of these lines, one for each example that cannot be taken, and how many more there are; nothing where there is none."""
+    if problems:
+        raise InputError(*problems[:NAMED], *([f"... and {len(problems) - NAMED} more like these"] if len(problems) > NAMED else []))
 
 
 def call(model: nn.Module, batch: TaskBatch, **options: Any) -> Any:

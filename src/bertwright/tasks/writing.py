@@ -19,13 +19,12 @@ from bertwright.metrics.generation import generation_metrics
 from bertwright.models import Model
 from bertwright.models.generation_settings import Generation
 from bertwright.models.heads import LanguageModelling
-from bertwright.objectives import Losses, Term
+from bertwright.objectives.objective import Losses, Term
 from bertwright.tasks.predictions import Written
-from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows
+from bertwright.tasks.task import Item, Items, Reading, Row, TaskBatch, call, pad_rows, refuse
 from bertwright.tasks.writer import Writer
 from bertwright.text.tokenizer import Tokenizer
 
-NAMED = 8  # examples that an error names
 CHUNK = 256  # scored tokens whose logits are held at once: 50 MiB of them with a vocabulary of 50,000
 SPACELESS = 0x2E80  # first code point of the CJK blocks: scripts from here on put no spaces between words
 LARGEST = 700.0  # nats whose exponential is still a number
@@ -103,16 +102,16 @@ class Writing:
         """Of a model of two stacks source and target have `max_length` tokens each, and lose their end. Of one they share a row: the source has what
         the longest target leaves, but half of it at least, and loses its beginning, since what is written goes on from its end.
 
-        Raises InputError naming every empty text, and for a checkpoint that does not say how targets begin and end.
+        Raises InputError naming every text that is empty or has no tokens, and for a checkpoint that does not say how targets begin and end.
         """
         _refuse_empty(examples)
         sources = self._sources([example.source for example in examples], tokenizer, max_length=max_length)
+        pairs = enumerate(zip(examples, sources, strict=True))
+        refuse([f"{_place(example, number)}: the source has no tokens: give some words" for number, (example, (ids, _)) in pairs if not ids])
         known = [example for example in examples if example.target is not None]
         targets = iter(self._targets(known, tokenizer, max_length=max_length) if known else [])
         items, truncated = [], 0
         for number, (example, (source, cut)) in enumerate(zip(examples, sources, strict=True)):
-            if not source:
-                raise InputError(f"{_place(example, number)}: the source has no tokens: give some words")
             target, cut_too = (None, False) if example.target is None else next(targets)
             if self.continues and target is not None and len(target) > max_length - len(source):
                 target, cut_too = [*target[: max_length - len(source) - 1], target[-1]], True
@@ -238,5 +237,4 @@ def _refuse_empty(examples: Sequence[WriteExample]) -> None:
         for name, text in (("source", example.source), ("target", example.target))
         if text is not None and not text.strip()
     ]
-    if problems:
-        raise InputError(*problems[:NAMED], *([f"... and {len(problems) - NAMED} more like these"] if len(problems) > NAMED else []))
+    refuse(problems)

@@ -19,7 +19,7 @@ from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
 from bertwright.data.shards import Split
 from bertwright.data.stream import Stream
 from bertwright.errors import InputError
-from bertwright.objectives import Losses, Objective, Term
+from bertwright.objectives.objective import Losses, Term, Trainable
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import device_of_this_process
 from bertwright.training.events import Observer, Watchers
@@ -53,7 +53,7 @@ class LabelledRows:
     heads: tuple[HeadKind, ...] = ()
     terms: tuple[str, ...] = ("loss",)
     segments: int = 0
-    simpler: Objective | None = None
+    simpler: Trainable | None = None
 
     def __init__(self, rows: Sequence[Sequence[int]], labels: Any, *, pad_id: int, loss: Callable[[nn.Module, LabelledBatch], Tensor], seed: int = 0) -> None:
         given = np.asarray(labels)
@@ -100,7 +100,7 @@ class LabelledRows:
         return {"loss": Term(self.score(model, batch))}
 
 
-def fit(model: nn.Module, objective: Objective, *, config: PretrainConfig, source: Source | None = None, observers: Sequence[Observer] = ()) -> TrainState:
+def fit(model: nn.Module, objective: Trainable, *, config: PretrainConfig, source: Source | None = None, observers: Sequence[Observer] = ()) -> TrainState:
     """Trains any module in place, and leaves it in float32 and in the mode that it had. What has `requires_grad` false stays as it is, bit for bit.
 
     objective: what is trained for; source: its samples, which `LabelledRows` holds itself. config: the keys of pre-training; left out are one epoch, 32 rows a

@@ -12,7 +12,7 @@ from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
 from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
 from bertwright.data.shards import Split
-from bertwright.objectives import Losses, Objective
+from bertwright.objectives.objective import Losses, Trainable
 from bertwright.tasks.task import Item, Reading, Task, TaskBatch
 
 # Batches among which rows are sorted by length: enough that a batch's rows are alike, few enough that an epoch's order stays random.
@@ -27,7 +27,7 @@ class LabelledItems:
     """
 
     segments: int = 0
-    simpler: Objective | None = None
+    simpler: Trainable | None = None
 
     def __init__(self, task: Task, items: Sequence[Item], reading: Reading, *, batch_size: int, seed: int) -> None:
         self.task, self.items, self.reading, self.batch_size, self.seed = task, items, reading, batch_size, seed

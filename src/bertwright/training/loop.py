@@ -10,7 +10,7 @@ import torch
 from bertwright.data.batch import Batch
 from bertwright.data.stream import Ahead, Stream
 from bertwright.errors import Interrupted
-from bertwright.objectives import Objective
+from bertwright.objectives.objective import Trainable
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Watchers
 from bertwright.training.moments import Moments
@@ -26,7 +26,7 @@ AHEAD = 4
 SAVE_AT_LEAST = 900.0
 
 
-def updates(stream: Stream, objective: Objective, config: TrainingConfig, device: Device, *, first: int) -> Iterator[list[Batch]]:
+def updates(stream: Stream, objective: Trainable, config: TrainingConfig, device: Device, *, first: int) -> Iterator[list[Batch]]:
     """This process' micro-batches of each update, from sample `first` of the run on, without end."""
     total, micro = config.batch_size or 1, config.micro_batch_size or 1
     share = total // device.world_size

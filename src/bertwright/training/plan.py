@@ -14,7 +14,8 @@ from bertwright.errors import InputError
 from bertwright.families import FAMILIES, Config, family_of, preset
 from bertwright.models.positions import with_positions
 from bertwright.models.starts import knows_neighbours
-from bertwright.objectives import Objective, objective
+from bertwright.objectives.objective import Objective
+from bertwright.objectives.registry import objective
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
@@ -66,7 +67,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     architecture, source, trained_for, begun = None, None, None, None
     model_config: dict[str, Any] = {}
     try:
-        trained_for = objective(config.objective, vocabulary, mlm_probability=config.mlm_probability)
+        trained_for = objective(config, vocabulary)
     except InputError as error:
         problems += error.problems
     try:

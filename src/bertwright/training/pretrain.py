@@ -103,7 +103,8 @@ def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict
     def evaluate_now() -> dict[str, float]:
         if held_out is None:
             return {}
-        return _eval_names(evaluate(model, held_out.objective, held_out.stream, samples=config.eval_samples)) | baseline
+        found = evaluate(model, held_out.objective, held_out.stream, samples=config.eval_samples)
+        return {f"eval_{name}": value for name, value in found.items() if name != "samples" and not name.endswith("_count")} | baseline
 
     return evaluate_now
 
@@ -141,15 +142,3 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         counts[: plan.shards.vocab_size] = torch.from_numpy(plan.shards.train.token_counts.copy())
         start_at_frequencies(model, counts)
     return model.train()
-
-
-def _eval_names(found: dict[str, float]) -> dict[str, float]:
-    names = {
-        "masked_loss": "eval_mlm_loss",
-        "masked_accuracy": "eval_mlm_accuracy",
-        "perplexity": "eval_perplexity",
-        "nsp_loss": "eval_nsp_loss",
-        "nsp_accuracy": "eval_nsp_accuracy",
-    }
-    named = {names[key]: value for key, value in found.items() if key in names}
-    return {"eval_loss": found["masked_loss"] + found.get("nsp_loss", 0.0), **named}

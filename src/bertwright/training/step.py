@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.errors import NonFiniteError
-from bertwright.objectives import Objective
+from bertwright.objectives.objective import Trainable
 from bertwright.training.adversarial import Adversary, token_table
 from bertwright.training.averaging import Average
 from bertwright.training.devices import Device
@@ -50,7 +50,7 @@ class Updater:
     def __init__(
         self,
         model: nn.Module,
-        objective: Objective,
+        objective: Trainable,
         parameters: FlatParameters,
         optimizers: Optimizers,
         device: Device,
@@ -74,7 +74,7 @@ class Updater:
     def of(
         cls,
         model: nn.Module,
-        objective: Objective,
+        objective: Trainable,
         config: TrainingConfig,
         device: Device,
         *,

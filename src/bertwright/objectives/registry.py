@@ -1,0 +1,30 @@
+"""Objectives by name."""
+
+from collections.abc import Callable, Mapping
+
+from bertwright.data.samples import Vocabulary
+from bertwright.errors import InputError
+from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
+from bertwright.objectives.mlm import MaskedLanguageModel
+from bertwright.objectives.objective import Objective
+from bertwright.objectives.sentence_pair import NextSentence
+
+
+def _mlm(vocabulary: Vocabulary, config: ObjectiveConfig) -> MaskedLanguageModel:
+    return MaskedLanguageModel(vocabulary, config.mlm_probability)
+
+
+BUILDERS: Mapping[str, Callable[[Vocabulary, ObjectiveConfig], Objective]] = {
+    "mlm": _mlm,
+    "mlm+nsp": lambda vocabulary, config: NextSentence(_mlm(vocabulary, config)),
+}
+
+
+def objective(config: ObjectiveConfig, vocabulary: Vocabulary) -> Objective:
+    """The objective of a config. Raises InputError with one line for each thing wrong."""
+    if problems := config.objective_problems():
+        raise InputError(*problems)
+    return BUILDERS[config.objective](vocabulary, config)
+
+
+__all__ = ["OBJECTIVES", "objective"]
