@@ -68,7 +68,7 @@ class Comparison:
         for part in summary:
             cells = [_cell(part.metrics.get(split, {}).get(name), several=several) for split, name in columns]
             runs = max((values["n"] for split in part.metrics.values() for values in split.values()), default=0)
-            rows.append(["*" if part == best and len(summary) > 1 else "", _name(part.values) or f"{runs:g} seeds", *cells])
+            rows.append(["*" if part == best and len(summary) > 1 else "", _name(part.values) or ("1 seed" if runs == 1 else f"{runs:g} seeds"), *cells])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join([*(cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)), *map(str.rjust, row[2:], widths[2:])]) for row in rows]
         notes = ["+- is the standard deviation over the seeds"] if several else []
