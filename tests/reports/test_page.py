@@ -12,6 +12,7 @@ from bertwright.errors import InputError
 from bertwright.reports.content import Page, Prose, Section
 from bertwright.reports.drawing import COLOURS, GRID, INK, MUTED
 from bertwright.reports.page import render, write_comparison, write_report
+from bertwright.reports.reading import read_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SECTIONS = (
@@ -119,6 +120,14 @@ def test_a_damaged_file_is_said_and_its_whole_lines_are_kept(emotion: Path, ask:
     assert "results.json is no JSON" in page.text
     assert "1 of the lines of metrics.jsonl could not be read" in page.text
     assert "Loss" in page.texts
+
+
+def test_a_text_with_line_separators_of_unicode_is_one_row(emotion: Path) -> None:
+    file = emotion / "predictions" / "test.jsonl"
+    file.write_text(file.read_text(encoding="utf-8").replace('"text": "', '"text": "one\u2028two\x85three '), encoding="utf-8")
+    run = read_run(emotion)
+    assert run.notes == ()
+    assert [row["text"].startswith("one\u2028two\x85three ") for row in run.predictions["test"]] == [True] * 120
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -166,7 +166,7 @@ class _Reader:
         """The objects of a file of JSON lines; those that cannot be read are counted."""
         found: list[Mapping[str, Any]] = []
         lost = 0
-        for line in (self._text(name) or "").splitlines():
+        for line in (self._text(name) or "").split("\n"):  # texts may hold the other marks that end a line for Python
             try:
                 value = json.loads(line) if line.strip() else None
             except ValueError:
