@@ -3,57 +3,31 @@
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import bertwright.api as bertwright
-from bertwright.__main__ import main
-from bertwright.architecture import CLASSIFY, MLM, POOLER, TAG, HeadKind
-from bertwright.checkpoints.huggingface import label_keys, read_architecture, save_model
+from bertwright.architecture import CLASSIFY, MLM, POOLER, TAG
 from bertwright.errors import InputError
-from bertwright.models import Model
-from bertwright.text.tokenizer import Tokenizer
 
-WORDS = ["paris", "is", "a", "city", "river", "very", "good", "bad"]
-SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 24}
 ROWS = [("paris is good", "glad"), ("a very bad city", "sad"), ("good", "sad"), ("bad river", "sad"), ("very very good", "glad"), ("a city", "sad")]
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-def checkpoint(folder: Path, labels: list[str], *heads: HeadKind) -> Path:
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n", encoding="utf-8")
-    config = {"model_type": "bert", "vocab_size": 5 + len(WORDS), **SIZES, **label_keys(labels)}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    Tokenizer.load(folder).save(folder)
-    torch.manual_seed(1)
-    model = Model(read_architecture(folder, config=config), heads)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.4)
-    save_model(model, folder, config=config)
-    return folder
+Checkpoint = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def classifier(tmp_path_factory: pytest.TempPathFactory, checkpoint: Checkpoint) -> Path:
     return checkpoint(tmp_path_factory.mktemp("classifier"), ["sad", "glad"], POOLER, CLASSIFY)
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bertwright", "evaluate", *map(str, words)])
-        code = main()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def call(call: Call) -> Call:
+    return partial(call, "evaluate")
 
 
 @pytest.fixture
@@ -100,7 +74,7 @@ def test_every_row_is_written(classifier: Path, labelled: Path, call: Call, tmp_
         assert float(row["loss"]) == pytest.approx(-np.log(one.probabilities[label]), abs=1e-5)
 
 
-def test_entities_are_measured(call: Call, tmp_path: Path) -> None:
+def test_entities_are_measured(checkpoint: Checkpoint, call: Call, tmp_path: Path) -> None:
     tagger = checkpoint(tmp_path, ["O", "B-PLACE", "I-PLACE"], TAG)
     path = tmp_path / "test.conll"
     path.write_text("paris B-PLACE\nis O\ngood O\n\na O\nvery B-PLACE\nriver I-PLACE\n", encoding="utf-8")
@@ -124,14 +98,34 @@ def test_what_does_not_fit_is_said(classifier: Path, labelled: Path, call: Call,
         ((classifier, labelled, unknown), "2 files are given"),
         ((classifier, labelled, "--mlm_probability", "0.2"), "--mlm_probability is for text"),
         ((classifier, labelled, "--rows", "rows.xls"), "its ending names no kind of table"),
+        ((classifier, labelled, "--rows", labelled), "is the labelled file itself: give another file"),
+        ((classifier, unknown, "--rows", tmp_path / "rows.csv"), "furious"),
         ((classifier, labelled, "--max_seq_length", "99"), "max_seq_length is 99: this model reads from 3 to 24 tokens a row"),
     ):
         code, out, err = call(*words)
         assert (code, out) == (2, ""), said
         assert said in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.csv", "unknown.csv"]
 
 
-def test_a_checkpoint_of_pretraining_takes_text_alone(call: Call, labelled: Path, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    classifier: Path, labelled: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").mkdir()
+    monkeypatch.setattr(bertwright, "evaluate_labelled", lambda *_, **__: pytest.fail("measured first"))
+    assert "rows.csv is a folder" in call(classifier, labelled, "--rows", tmp_path / "rows.csv")[2]
+
+
+def test_a_first_line_that_looks_like_names_can_be_a_row(classifier: Path, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("content,glad\ngood,sad\nbad,sad\n", encoding="utf-8")
+    columns = ("--text_column", "0", "--label_column", "1", "--json")
+    for header, rows in (("--no_header", 3), ("--header", 2)):
+        code, out, err = call(classifier, tmp_path / "test.csv", *columns, header)
+        assert (code, json.loads(out)["rows"]) == (0, rows), err
+    assert "is read as a row" not in call(classifier, tmp_path / "test.csv", *columns, "--no_header")[2]
+
+
+def test_a_checkpoint_of_pretraining_takes_text_alone(checkpoint: Checkpoint, call: Call, labelled: Path, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path, ["a", "b"], POOLER, MLM)
     code, _, err = call(folder, labelled, "--label_column", "label")
     assert code == 2

@@ -18,6 +18,7 @@ from bertwright import api
 from bertwright.__main__ import main
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.cli.config_file import ConfigFile
+from bertwright.cli.finetune import closing_lines
 from bertwright.training.finetune_config import FinetuneResult
 
 WORDS = {"good": ("bar", "ban", "ber"), "bad": ("kar", "kan", "ker")}
@@ -56,6 +57,17 @@ def test_one_value_on_the_command_line_beats_the_files_list(
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({key: [1e-3, 2e-3], "weight_decay": [0.1, 0.2], "num_train_epochs": [1, 2]}))
     assert call(monkeypatch, "--config", tmp_path / "config.yaml", *words, "--max_steps", 3) == 0
     assert (asked[0]["learning_rate"], asked[0]["weight_decay"], asked[0]["max_steps"], asked[0]["num_train_epochs"]) == (1e-5, [0.1, 0.2], 3, None)
+
+
+def test_a_switch_turned_off_on_the_command_line_beats_the_files_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]) -> None:
+    (tmp_path / "config.yaml").write_text("gradient_checkpointing: [true, false]\n")
+    assert call(monkeypatch, "--config", tmp_path / "config.yaml", "--no_gradient_checkpointing") == 0
+    assert asked[0]["gradient_checkpointing"] is False
+
+
+def test_what_to_type_next_fits_the_task(tmp_path: Path) -> None:
+    for task, asked in (("classify", "'some text'"), ("answer", "--table more.jsonl")):
+        assert f"  bertwright predict {tmp_path} {asked}" in closing_lines(FinetuneResult(tmp_path, tmp_path, {}, details={"task": task}))
 
 
 def test_a_list_on_the_command_line_beats_the_files_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]) -> None:

@@ -1,6 +1,5 @@
 """The commands in the order in which a user types them, on a small text and a tiny model."""
 
-import io
 import json
 import shlex
 import sys
@@ -38,18 +37,6 @@ SENTENCES = (
 def small_text() -> str:
     documents = [" ".join(SENTENCES[(start + place) % len(SENTENCES)] for place in range(4)) for start in range(40)]
     return "\n\n".join(f"Day {number}. {text}" for number, text in enumerate(documents)) + "\n"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: str, stdin: str | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bertwright", *words])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = main()
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -4,22 +4,18 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 from tokenizers import pre_tokenizers
 
 from bertwright.__main__ import main
-from bertwright.architecture import LM, MLM, POOLER, HeadKind
-from bertwright.checkpoints.huggingface import read_architecture, save_model
+from bertwright.architecture import LM, MLM, POOLER
 from bertwright.cli.writing import harmless
 from bertwright.inference.predictor import load
-from bertwright.models import Model
-from bertwright.text.tokenizer import Tokenizer
 
 GPT2 = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 40, "bos_token_id": 0, "eos_token_id": 0}
-BERT = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 40}
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -39,46 +35,19 @@ class Terminal(io.StringIO):
         return super().write(text)
 
 
-def write_checkpoint(folder: Path, config: dict[str, object], heads: tuple[HeadKind, ...]) -> str:
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    tokenizer = Tokenizer.load(folder)
-    tokenizer.save(folder)
-    config = config | {"vocab_size": tokenizer.vocab_size}
-    torch.manual_seed(1)
-    model = Model(read_architecture(folder, config=config), heads)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    save_model(model, folder, config=config)
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
-def writer(tmp_path_factory: pytest.TempPathFactory) -> str:
+def writer(tmp_path_factory: pytest.TempPathFactory, write_checkpoint: Callable[..., Path]) -> str:
     """A GPT-2 whose pieces are bytes."""
     folder = tmp_path_factory.mktemp("writer")
     pieces = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     (folder / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(pieces)}), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    return write_checkpoint(folder, GPT2, (LM,))
-
-
-def bert(folder: Path, *heads: HeadKind) -> str:
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "paris", "is", "a", "city", "river"]) + "\n", encoding="utf-8")
-    return write_checkpoint(folder, BERT, heads)
+    return str(write_checkpoint(folder, GPT2, (LM,)))
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: str, stdin: str | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bertwright", "predict", *words])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = main()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def call(call: Call) -> Call:
+    return partial(call, "predict")
 
 
 def test_text_is_written_on_and_shown_whole_off_a_terminal(writer: str, call: Call) -> None:
@@ -154,8 +123,8 @@ def test_a_text_that_is_too_long_is_named_by_its_line(writer: str, call: Call) -
     assert "standard input, line 2: 'the lamp the lamp" in err
 
 
-def test_a_masked_language_model_still_fills_masks(call: Call, tmp_path: Path) -> None:
-    folder = bert(tmp_path, POOLER, MLM)
+def test_a_masked_language_model_still_fills_masks(checkpoint: Callable[..., Path], call: Call, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, [], POOLER, MLM)
     code, out, _ = call(folder, "paris is a [MASK]")
     assert code == 0
     assert [line.strip().split()[0][-1] for line in out.splitlines()[1:-2]] == ["%"] * 5
@@ -165,8 +134,8 @@ def test_a_masked_language_model_still_fills_masks(call: Call, tmp_path: Path) -
     assert err.count("error: ") == 2
 
 
-def test_a_checkpoint_that_does_neither_says_what_it_can_do(call: Call, tmp_path: Path) -> None:
-    folder = bert(tmp_path, POOLER)
+def test_a_checkpoint_that_does_neither_says_what_it_can_do(checkpoint: Callable[..., Path], call: Call, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, [], POOLER)
     code, out, err = call(folder, "paris is a city")
     assert (code, out) == (2, "")
     assert f"error: {folder} can neither fill masks nor write text: it gives vectors, in Python: bertwright.load('{folder}').encode(text)\n" in err

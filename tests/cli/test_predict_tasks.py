@@ -3,60 +3,30 @@
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import bertwright.api as bertwright
-from bertwright.__main__ import main
-from bertwright.architecture import CHOICE, CLASSIFY, MLM, POOLER, SPAN, TAG, HeadKind
-from bertwright.checkpoints.huggingface import label_keys, read_architecture, save_model
+from bertwright.architecture import CHOICE, CLASSIFY, MLM, POOLER, SPAN, TAG
 from bertwright.inference import reader
-from bertwright.models import Model
-from bertwright.text.tokenizer import Tokenizer
-
-WORDS = ["paris", "is", "a", "city", "river", "where", "very", "good", "bad", "."]
-SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 24}
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-def checkpoint(folder: Path, labels: list[str], *heads: HeadKind, **keys: Any) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n", encoding="utf-8")
-    config = {"model_type": "bert", "vocab_size": 5 + len(WORDS), **SIZES, **label_keys(labels), **keys}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    Tokenizer.load(folder).save(folder)
-    torch.manual_seed(1)
-    model = Model(read_architecture(folder, config=config), heads)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.4)
-    save_model(model, folder, config=config)
-    return str(folder)
+Checkpoint = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
+def classifier(tmp_path_factory: pytest.TempPathFactory, checkpoint: Checkpoint) -> Path:
     return checkpoint(tmp_path_factory.mktemp("classifier"), ["sad", "glad", "angry"], POOLER, CLASSIFY)
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: object, stdin: str | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bertwright", "predict", *map(str, words)])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = main()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def call(call: Call) -> Call:
+    return partial(call, "predict")
 
 
 def table(path: Path, rows: list[dict[str, str]]) -> Path:
@@ -70,7 +40,7 @@ def table(path: Path, rows: list[dict[str, str]]) -> Path:
 TEXTS = ["paris is a city .", "good", "a very very bad river . is a city", "bad city", "where is paris"] * 3
 
 
-def test_texts_get_their_labels_in_order(classifier: str, call: Call, tmp_path: Path) -> None:
+def test_texts_get_their_labels_in_order(classifier: Path, call: Call, tmp_path: Path) -> None:
     expected = bertwright.load(classifier, device="cpu").classify(TEXTS)
     code, out, _ = call(classifier, *TEXTS)
     assert code == 0
@@ -82,7 +52,7 @@ def test_texts_get_their_labels_in_order(classifier: str, call: Call, tmp_path: 
     assert {word for word in call(classifier, "good", "--top_k", "3")[1].split() if word.isalpha()} == {"sad", "glad", "angry", "good"}
 
 
-def test_a_pair_has_a_tab_between(classifier: str, call: Call) -> None:
+def test_a_pair_has_a_tab_between(classifier: Path, call: Call) -> None:
     expected = bertwright.load(classifier, device="cpu").classify(("good city", "bad river"))
     code, out, _ = call(classifier, "good city\tbad river", "--json")
     assert (code, json.loads(out)) == (0, {"input": ["good city", "bad river"], **expected.to_json()})
@@ -92,7 +62,7 @@ def test_a_pair_has_a_tab_between(classifier: str, call: Call) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
-def test_a_table_comes_back_with_columns_added(classifier: str, call: Call, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_comes_back_with_columns_added(classifier: Path, call: Call, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "CHUNK", 4)  # several chunks
     source = table(tmp_path / "in.csv", [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)])
     out = tmp_path / f"out.{ending}"
@@ -114,7 +84,7 @@ def test_a_table_comes_back_with_columns_added(classifier: str, call: Call, tmp_
         assert float(row["probability"]) == pytest.approx(max(one.probabilities.values()), abs=1e-6)
 
 
-def test_without_a_file_a_table_comes_as_json_lines(classifier: str, call: Call, tmp_path: Path) -> None:
+def test_without_a_file_a_table_comes_as_json_lines(classifier: Path, call: Call, tmp_path: Path) -> None:
     source = table(tmp_path / "in.csv", [{"one": "good", "other": "bad", "prediction": "mine"}])
     code, out, err = call(classifier, "--table", source, "--text_column", "one", "--pair_column", "other")
     assert code == 0, err
@@ -124,7 +94,7 @@ def test_without_a_file_a_table_comes_as_json_lines(classifier: str, call: Call,
     assert "has a column 'prediction' already: the new one is 'prediction_2'" in err
 
 
-def test_a_bad_row_leaves_a_part_that_says_so(classifier: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_row_leaves_a_part_that_says_so(classifier: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "CHUNK", 4)
     rows = [{"text": text} for text in TEXTS[:9]]
     source = table(tmp_path / "in.csv", [*rows[:6], {"text": " "}, *rows[6:]])
@@ -138,7 +108,7 @@ def test_a_bad_row_leaves_a_part_that_says_so(classifier: str, call: Call, tmp_p
     assert "left out: 1 row" in err
 
 
-def test_what_a_signal_leaves_is_named(classifier: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_signal_leaves_is_named(classifier: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "CHUNK", 4)
     whole, calls = reader.Reader.read, list[int]()
 
@@ -168,21 +138,23 @@ def test_what_a_signal_leaves_is_named(classifier: str, call: Call, tmp_path: Pa
         (("good", "--top_k", "0"), "top_k is 0: give at least 1"),
         (("good", "--max_seq_length", "2"), "max_seq_length is 2: this model reads from 3 to 24 tokens a row"),
         (("--table", "nothing.csv"), "nothing.csv"),
+        (("--table", "a.csv", "--out", "a.csv"), "--out a.csv is the file that is read: give another file"),
+        (("--file", "b.csv", "--out", "./b.csv"), "--out b.csv is the file that is read: give another file"),
     ],
 )
-def test_what_makes_no_sense_is_said(classifier: str, call: Call, words: tuple[str, ...], said: str) -> None:
+def test_what_makes_no_sense_is_said(classifier: Path, call: Call, words: tuple[str, ...], said: str) -> None:
     code, out, err = call(classifier, *words)
     assert (code, out) == (2, "")
     assert said.format(classifier) in err
 
 
-def test_texts_that_lose_their_end_are_counted(classifier: str, call: Call) -> None:
+def test_texts_that_lose_their_end_are_counted(classifier: Path, call: Call) -> None:
     code, _, err = call(classifier, "good " * 40, "bad")
     assert code == 0
     assert "texts longer than a row, which lost their end: 1 " in err
 
 
-def test_words_answers_and_choices_are_shown(call: Call, tmp_path: Path) -> None:
+def test_words_answers_and_choices_are_shown(checkpoint: Checkpoint, call: Call, tmp_path: Path) -> None:
     tagger = checkpoint(tmp_path / "tag", ["O", "B-PLACE", "I-PLACE"], TAG)
     code, out, _ = call(tagger, "Paris is a city.", "--json")
     assert code == 0
@@ -200,7 +172,7 @@ def test_words_answers_and_choices_are_shown(call: Call, tmp_path: Path) -> None
     assert [line.split()[-1] for line in out.splitlines()[1:3]] == ["city", "river"]
 
 
-def test_masks_are_filled_in_a_table_too(call: Call, tmp_path: Path) -> None:
+def test_masks_are_filled_in_a_table_too(checkpoint: Checkpoint, call: Call, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "mlm", ["a", "b"], POOLER, MLM)
     source = table(tmp_path / "in.csv", [{"text": "paris is [MASK]"}, {"text": "[MASK] city"}])
     code, _, err = call(folder, "--table", source, "--out", tmp_path / "out.csv")
@@ -209,7 +181,7 @@ def test_masks_are_filled_in_a_table_too(call: Call, tmp_path: Path) -> None:
     assert [row["prediction"] for row in found] == [one.filled for one in bertwright.load(folder, device="cpu").fill_masks(["paris is [MASK]", "[MASK] city"])]
 
 
-def test_bf16_gives_nearly_the_same(classifier: str, call: Call) -> None:
+def test_bf16_gives_nearly_the_same(classifier: Path, call: Call) -> None:
     plain, half = (json.loads(call(classifier, "good city", "--json", *more)[1])["probabilities"] for more in ((), ("--bf16",)))
     assert plain != half
     assert list(half.values()) == pytest.approx(list(plain.values()), abs=0.05)

@@ -104,6 +104,7 @@ def _several_values(words: list[str], config: ConfigFile | None) -> tuple[list[s
     rest, lists = lists_of_tokens(words, FinetuneConfig)
     options = words[: words.index("--")] if "--" in words else words
     given = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in options if word.startswith("--")}
+    given |= {key.removeprefix("no_") for key in given}
     return rest, {**({} if config is None else config.take_lists("finetune", given=given)), **lists}
 
 

@@ -3,7 +3,9 @@
 import json as json_format
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,9 +55,9 @@ class LabelledFlags:
     header: bool | None = None
     drop_bad_rows: Flag = False
 
-    def columns(self) -> dict[str, Any]:
-        """Those that were given and say how the file is read."""
-        return {name: value for name, value in vars(self).items() if name != "rows" and value not in (None, False)}
+    def given(self) -> dict[str, Any]:
+        """Those that were given."""
+        return {name: value for name, value in vars(self).items() if value != getattr(LabelledFlags, name)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ class MaskedFlags:
     batch_size: int | None = None
 
     def given(self) -> dict[str, Any]:
+        """Those that were given."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -119,7 +122,7 @@ def evaluate(
             raise InputError(*problems)
         _evaluate_rows(load(found.folder, bf16=bf16), data, labelled, max_seq_length=max_seq_length, as_json=json)
         return
-    if problems := [f"--{name} is for labelled rows, and {checkpoint} was fine-tuned for no task: leave it out" for name in _given(labelled)]:
+    if problems := [f"--{name} is for labelled rows, and {checkpoint} was fine-tuned for no task: leave it out" for name in labelled.given()]:
         raise InputError(*problems)
     metrics = measure(found.folder, *data, max_seq_length=max_seq_length, bf16=bf16, **masked.given())
     if json:
@@ -128,24 +131,25 @@ def evaluate(
         print("\n".join(lines(metrics)))
 
 
-def _given(labelled: LabelledFlags) -> list[str]:
-    return [*labelled.columns(), *(["rows"] if labelled.rows is not None else [])]
-
-
 def _evaluate_rows(predictor: "Predictor", data: list[str], labelled: LabelledFlags, *, max_seq_length: int | None, as_json: bool) -> None:
     from bertwright.api import evaluate_labelled
     from bertwright.data.table_writing import TableWriter
 
-    writer = None if labelled.rows is None else TableWriter(labelled.rows)
-    with counting("rows", shown=sys.stderr.isatty()) as passed:
-        found = evaluate_labelled(predictor, *data, max_seq_length=max_seq_length, passed=passed, **labelled.columns())
-    for line in _notes(found):
-        print(line, file=sys.stderr)
+    columns = labelled.given()
+    out: Path | None = columns.pop("rows", None)
+    if out is not None and out.resolve() in [Path(name).resolve() for name in data]:
+        raise InputError(f"--rows {out} is the labelled file itself: give another file")
+    # Opened first, so that a place that cannot be written is told before the work.
+    with nullcontext() if out is None else TableWriter(out) as writer:
+        with counting("rows", shown=sys.stderr.isatty()) as passed:
+            found = evaluate_labelled(predictor, *data, max_seq_length=max_seq_length, passed=passed, **columns)
+        for line in _notes(found):
+            print(line, file=sys.stderr)
+        if writer is not None:
+            rows = found.rows()
+            while batch := list(islice(rows, ROWS_AT_ONCE)):
+                writer.write(batch)
     if writer is not None:
-        with writer:
-            rows = list(found.rows())
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                writer.write(rows[start : start + ROWS_AT_ONCE])
         print(f"{writer.rows:,} rows in {writer.path}", file=sys.stderr)
     if as_json:
         print(json_format.dumps({"checkpoint": str(predictor.checkpoint), "file": data[0], **found.to_json()}))

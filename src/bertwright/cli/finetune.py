@@ -80,6 +80,8 @@ def comparison_lines(comparison: "Comparison") -> list[str]:
 def closing_lines(result: FinetuneResult) -> list[str]:
     """What was reached, where everything lies, and what to type next."""
     run = shlex.quote(str(result.run))
+    # One text is no question with its context, nor one with choices.
+    asked = "--table more.jsonl" if result.details.get("task") in ("answer", "choice") else "'some text'"
     return [
         "",
         f"run          {result.run}",
@@ -87,6 +89,6 @@ def closing_lines(result: FinetuneResult) -> list[str]:
         f"report       {result.run / 'report.html'}",
         "",
         "next:",
-        f"  bertwright predict {run} 'some text'",
+        f"  bertwright predict {run} {asked}",
         f"  bertwright evaluate {run} more.csv",
     ]

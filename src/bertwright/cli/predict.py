@@ -103,8 +103,8 @@ def predict(
         raise InputError(*problems)
     if table is not None and (texts or file):
         raise InputError("--table and texts are both given: predict one after the other")
-    if out is not None and table is not None and out.resolve() == Path(table).resolve():
-        raise InputError(f"--out {out} is the table itself: give another file")
+    if out is not None and out.resolve() in [path.resolve() for path in (*map(Path, [table] if table else []), *(file or []))]:
+        raise InputError(f"--out {out} is the file that is read: give another file")
     source = _texts(list(texts or []), list(file or [])) if table is None else None
     with ExitStack() as open_files:
         writer = _writer(out, open_files)
