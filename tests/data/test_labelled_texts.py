@@ -226,6 +226,10 @@ def test_a_column_for_each_of_several_labels(tmp_path: Path) -> None:
     assert (splits.train.task, splits.train.labels, splits.train.several) == ("classify", ("insult", "toxic"), True)
     assert [example.label for example in whole(tmp_path / "a.csv", label_column="toxic,insult")][:4] == [("insult",), ("toxic",), (), ("toxic", "insult")]
     assert any("not used: id" in line and "toxic" not in line.partition("not used")[2] for line in splits.said)
+    (tmp_path / "a.csv").write_text("text,toxic,insult,threat\n" + "".join(f"words {n},{n % 2},{int(n % 3 == 0)},0\n" for n in range(12)))
+    never = "WARNING: labels: no row has threat, so it is no label of this model"
+    assert never in split(tmp_path / "a.csv", label_column="toxic,insult,threat").said
+    assert not any("WARNING" in line for line in splits.said)
     (tmp_path / "a.csv").write_text("text,toxic,insult\na,1,0\nb,2,0\n")
     with pytest.raises(InputError, match=r"line 3: column 'toxic' holds '2', and a label of several is 0 or 1"):
         split(tmp_path / "a.csv", label_column="toxic,insult")

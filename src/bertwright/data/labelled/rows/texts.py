@@ -222,6 +222,9 @@ def _classified(reading: TableReading, rows: Sequence[RawText], *, hot: int = 0)
     said = [f"labels: {listed(names)} ({order}{'; a row may have several' if several else ''})"] if order else []
     if known is None:
         said += _looks_odd(names, several=several)
+        columns = split_names(reading.roles["label"])
+        if set(columns) <= set(reading.table.columns) and len(columns) > 1 and (never := [column for column in columns if column not in names]):
+            said.append(f"WARNING: labels: no row has {listed(never)}, so {'it is' if len(never) == 1 else 'they are'} no label of this model")
     lists = any(isinstance(row.value, tuple) for row in rows)
     return reading.made(examples, *said, labels=names, several=several, decided={"values": values_of(of, names), "hot": hot > 0 if lists else None})
 
