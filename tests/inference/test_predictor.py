@@ -137,9 +137,9 @@ def test_every_unusable_text_of_a_batch_is_named(predictor: Predictor) -> None:
     assert len(caught.value.problems) == 2
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 10_000])
+@pytest.mark.parametrize("top_k", [0, -1, len(WORDS) + 1, 10_000])
 def test_top_k_has_its_limits(predictor: Predictor, top_k: int) -> None:
-    with pytest.raises(InputError, match="top_k"):
+    with pytest.raises(InputError, match=f"top_k is {top_k}: give at least 1 and at most the {len(WORDS)} entries"):
         predictor.fill_mask("[MASK]", top_k=top_k)
 
 

@@ -150,7 +150,12 @@ def test_every_input_that_cannot_be_taken_is_named(checkpoint: Load) -> None:
         "text 3 is ('a', 'b', 'c'): give a text, or a pair of texts",
         "text 4 is 5: give a text, or a pair of texts",
     )
+    keyed: Any = {"text": "good", "text_pair": "bad"}  # as transformers' pipeline takes a pair
+    nothing: Any = None
     for wrong, said in (
+        (lambda: checkpoint("classify").classify(keyed), "the text is {'text': 'good', .*: give a text, or a pair of texts"),
+        (lambda: checkpoint("embed").embed(nothing), "the text is None: give a text"),
+        (lambda: checkpoint("answer").answer([("where", " "), ("", "paris")]), r"^text 1's context is empty.*\ntext 2 is empty"),
         (lambda: checkpoint("answer").answer("where"), "needs a question and the context"),
         (lambda: checkpoint("choice").choose("where"), "needs a text and its choices"),
         (lambda: checkpoint("choice").choose("where", []), "give a text and a list of choices"),
@@ -163,7 +168,9 @@ def test_every_input_that_cannot_be_taken_is_named(checkpoint: Load) -> None:
 def test_a_text_that_loses_its_end_is_said(checkpoint: Load) -> None:
     with pytest.warns(UserWarning, match="1 of 2 texts is longer than 24 tokens and lost its end") as caught:
         cut, _ = checkpoint("classify").classify(["good " * 40, "bad"])
-    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="1 of 1 texts is longer than 12 tokens") as of_vectors:
+        checkpoint("embed").embed("good " * 40)
+    assert [warned.filename for warned in (*caught, *of_vectors)] == [__file__] * 2
     assert cut.probabilities == pytest.approx(checkpoint("classify").classify("good " * 22).probabilities, abs=1e-6)
 
 

@@ -106,6 +106,14 @@ def test_several_labels_stay_several(several: bool, saved: Callable[..., Path], 
     assert task_of(tiny("bert", (CLASSIFY,), **task.config).folder) == task
 
 
+@pytest.mark.parametrize("labels", [(), ("bad",)])
+def test_one_label_that_rows_have_or_not_is_refused_before_the_training(labels: tuple[str, ...], saved: Callable[..., Path]) -> None:
+    examples = [TextExample(text="a", label=labels), TextExample(text="b", label=())]
+    data = LabelledData(name="t.csv", task="classify", labels=labels, several=True, examples=examples)
+    with pytest.raises(InputError, match=f"rows may have several labels, and t.csv has {len(labels)} to learn: give rows of two or more"):
+        asked(saved("classify"), data)
+
+
 def test_one_output_is_a_number(saved: Callable[..., Path]) -> None:
     """As transformers reads num_labels 1, whether or not a folder says its problem type."""
     assert task_of(saved("classify", id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0})) == Regression()
@@ -124,7 +132,7 @@ def test_a_folder_says_whether_no_answer_is_an_answer(saved: Callable[..., Path]
     with_none = LabelledData(name="t", task="answer", examples=[QUESTION, UNANSWERED])
     assert asked(saved("answer"), with_none) == Answering(no_answer=True)
     assert asked(saved("answer"), DATA["answer"]) == Answering(no_answer=False)
-    assert task_of(saved("answer", no_answer=True)) == Answering(no_answer=True)
+    assert task_of(saved("answer", **Answering(no_answer=True).config)) == Answering(no_answer=True)
     assert task_of(saved("answer")) == Answering(no_answer=False)
 
 

@@ -1,1 +1,1 @@
-"""A trained model at work: fill masks, encode text."""
+"""A trained model at work: fills masks, writes, gives vectors, does the task it was trained for."""

@@ -1,6 +1,6 @@
 """What a caller may hand to a Predictor, as a task's examples: one input, or a list of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bertwright.data.labelled.examples import ChoiceExample, EmbedExample, QuestionExample, TagExample, TextExample
@@ -51,7 +51,7 @@ def questions(question: str | Sequence[Pair], context: str | None) -> Given:
 
     def example(one: Any, name: str) -> QuestionExample:
         if _is_texts(one) and len(one) == 2:
-            return QuestionExample(id=name, question=_text(one[0], name), context=_text(one[1], name))
+            return QuestionExample(id=name, question=_text(one[0], name), context=_text(one[1], f"{name}'s context"))
         raise InputError(f"{name} is {_shown(one)}: give a question and the context that answers it")
 
     if isinstance(question, str):
@@ -88,7 +88,8 @@ def texts(given: str | Sequence[str]) -> Given:
 
 
 def _all(given: Any, example: Callable[[Any, str], Any], *, single: bool) -> Given:
-    """Every input as an example. Raises InputError naming each that cannot be one."""
+    """Every input as an example. Raises InputError naming each that cannot be one; what is no list, or has keys, is one such."""
+    single = single or isinstance(given, Mapping) or not isinstance(given, Iterable)
     examples: list[Any] = []
     problems: list[str] = []
     for number, one in enumerate([given] if single else given, start=1):

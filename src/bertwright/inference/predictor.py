@@ -31,14 +31,13 @@ from bertwright.models.generation_settings import Generation, with_options
 from bertwright.models.stack import Watch
 from bertwright.readable import quote
 from bertwright.tasks.embedding import Embedding
-from bertwright.tasks.predictions import Answered, Chosen, Classified, Embedded, Regressed, Tagged
+from bertwright.tasks.predictions import Embedded
 from bertwright.tasks.registry import task_of
 from bertwright.tasks.task import Task
 from bertwright.tasks.writer import GeneratedText, Writer
 from bertwright.text.tokenizer import Encoding, Tokenizer
 
 BATCH_TOKENS = 8192  # padded tokens a pass: keeps the logits of the masked positions and the activations small on a laptop
-
 
 _VERBS = {
     "classify": "classify texts",
@@ -179,11 +178,11 @@ class Predictor:
 
     def classify(self, texts: str | Pair | Sequence[str | Pair]) -> Any:
         """The label of a text or pair, with the probabilities of all: a Classified, or a list of them."""
-        return self._do("classify", given.texts_or_pairs(texts), Classified)
+        return self._do("classify", given.texts_or_pairs(texts))
 
     def regress(self, texts: str | Pair | Sequence[str | Pair]) -> Any:
         """The number of a text or pair: a Regressed, or a list of them."""
-        return self._do("regress", given.texts_or_pairs(texts), Regressed)
+        return self._do("regress", given.texts_or_pairs(texts))
 
     def tag(self, texts: str | Sequence[str] | Sequence[Sequence[str]]) -> Any:
         """The tags of a text's words and the entities that they make: a Tagged, or a list of them.
@@ -191,15 +190,15 @@ class Predictor:
         A text is cut at white space, punctuation marks and Chinese characters, each a word of its own; a tuple of words, or a list within the list, is taken
         as it is.
         """
-        return self._do("tag", given.texts_or_words(texts), Tagged)
+        return self._do("tag", given.texts_or_words(texts))
 
     def answer(self, question: str | Sequence[Pair], context: str | None = None) -> Any:
         """The answer to a question in a context: an Answered, or a list of them for a list of (question, context)."""
-        return self._do("answer", given.questions(question, context), Answered)
+        return self._do("answer", given.questions(question, context))
 
     def choose(self, text: str | Sequence[tuple[str, Sequence[str]]], choices: Sequence[str] | None = None) -> Any:
         """The choice that goes with a text: a Chosen, or a list of them for a list of (text, choices)."""
-        return self._do("choice", given.choices(text, choices), Chosen)
+        return self._do("choice", given.choices(text, choices))
 
     def embed(self, texts: str | Sequence[str], *, pooling: Pooling | None = None) -> NDArray[np.float32]:
         """Vectors of whole texts, float32: [hidden_size] of a text, [texts, hidden_size] of a list; equal texts are read once.
@@ -215,22 +214,23 @@ class Predictor:
             task = Embedding(pooling=pooling, normalised=False)
             if problems := task.problems(self.model.architecture):
                 raise CheckpointError(*(f"{self.checkpoint}: {problem}" for problem in problems))
-        found: list[Embedded] = self._read(self._reader(task, None), asked.examples)
+        found: list[Embedded] = self._read(self._reader(task, None), asked.examples, callers=2)
         vectors = np.concatenate([one.vectors for one in found]) if found else np.zeros((0, self.model.architecture.hidden_size), np.float32)
         return vectors[0] if asked.single else vectors
 
-    def _do(self, name: TaskName, asked: Given, kind: type[Any]) -> Any:
+    def _do(self, name: TaskName, asked: Given) -> Any:
         if self.task is None or self.task.name != name:
             raise CheckpointError(f"{self.checkpoint} cannot {_VERBS[name]}: {self.ability}")
-        return asked.answer(self._read(self._reader(self.task, None), asked.examples))
+        return asked.answer(self._read(self._reader(self.task, None), asked.examples, callers=3))
 
-    def _read(self, reader: Reader, examples: Sequence[Any]) -> list[Any]:
+    def _read(self, reader: Reader, examples: Sequence[Any], *, callers: int) -> list[Any]:
+        """Every example's prediction. callers: how far above stands the user's code, where a warning is to point."""
         found, truncated = [], 0
         for part in reader.stream(examples):
             found += part.predictions
             truncated += part.truncated
         if truncated:
-            warnings.warn(cut_said(truncated, len(examples), reader.max_length), stacklevel=4)
+            warnings.warn(cut_said(truncated, len(examples), reader.max_length), stacklevel=1 + callers)
         return found
 
     def _reader(self, task: Task, max_seq_length: int | None) -> Reader:
@@ -325,8 +325,9 @@ class Predictor:
         if MLM not in self.heads:
             mend = "take a checkpoint that `bertwright pretrain` wrote" if self.task is None else self.ability
             raise CheckpointError(f"{self.checkpoint} has no masked-language head and cannot fill masks: {mend}")
-        if not 1 <= top_k <= self.tokenizer.vocab_size - len(self.tokenizer.special_ids):
-            raise InputError(f"top_k is {top_k}: give at least 1 and at most the vocabulary's {self.tokenizer.vocab_size}")
+        most = self.tokenizer.vocab_size - len(self.tokenizer.special_ids)
+        if not 1 <= top_k <= most:
+            raise InputError(f"top_k is {top_k}: give at least 1 and at most the {most} entries of the vocabulary that are no special tokens")
         found: dict[int, tuple[tuple[Candidate, ...], ...]] = {}
         for batch in batches([len(task.ids) for task in tasks], tokens=BATCH_TOKENS):
             width = max(len(tasks[number].ids) for number in batch)

@@ -87,6 +87,10 @@ def _build(data: LabelledData, options: TaskOptions, start: Start, *, max_length
     labels, smoothing = data.labels, options.label_smoothing
     match data.task:
         case "classify":
+            if data.several and len(labels) < 2:
+                raise InputError(
+                    f"rows may have several labels, and {data.name} has {len(labels)} to learn: give rows of two or more, or a column of yes and no"
+                )
             weights = balanced_weights(labels, data.examples, several=data.several) if options.class_weights else None
             return Classification(labels=labels, several=data.several, smoothing=smoothing, weights=weights, r_drop=options.r_drop)
         case "regress":
