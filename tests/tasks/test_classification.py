@@ -88,6 +88,18 @@ def test_two_passes_lose_half_of_what_the_paper_says(several: bool, weights: tup
     assert loss_of(task, one, one) == pytest.approx(loss_of(plain, one), abs=1e-6)
 
 
+@pytest.mark.parametrize("r_drop", [0.0, 1.0])
+@pytest.mark.parametrize("several", [False, True])
+def test_right_rows_are_counted_and_are_no_part_of_the_loss(several: bool, r_drop: float) -> None:
+    task = Classification(labels=LABELS, several=several, r_drop=r_drop, weights=WEIGHTS)
+    right = 2 * SEVERAL - 1 if several else torch.eye(len(LABELS))[ONE]
+    logits, batch = torch.cat([right[:3], -right[3:]]), batch_of(task)
+    losses = task.losses(Says(logits, logits), batch)
+    assert losses.keys() == batch.weights.keys() == set(task.terms)
+    assert (losses["accuracy"].sum.item(), batch.weights["accuracy"], losses["accuracy"].trained) == (3, 5.0, False)
+    assert losses["loss"].trained
+
+
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 def test_loss_and_probabilities_are_those_of_transformers(family: str, several: bool, tiny: Callable[..., Any], library: Any) -> None:

@@ -1,6 +1,5 @@
 """A task's metrics on labelled rows, how sure they are, and what answering without reading would reach."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,14 +61,9 @@ def measure(
     return Measured(
         metrics=metrics,
         intervals=intervals_of(task, data, predictions, metrics) if intervals else {},
-        baseline=_defined(task.metrics(data.examples, blind)) if blind else {},
+        baseline=task.metrics(data.examples, blind) if blind else {},
         predictions=predictions,
         peeked=peeked,
         truncated=items.truncated,
         said=(*items.said, *((PEEKED,) if peeked else ())),
     )
-
-
-def _defined(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics that are numbers: the correlation with a constant is none."""
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
