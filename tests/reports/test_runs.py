@@ -158,6 +158,8 @@ def test_the_ticks_of_a_curve_say_where_they_stand(tmp_path: Path) -> None:
     curve = Curve(name="validation", points=[(1, 0.8965), (2, 0.9098)])
     (drawn,) = draw_panels([Panel(name="f1", title="F1", curves=[curve])], figures=tmp_path)
     assert ">0.9075</text>" in drawn.svg
+    (flat,) = draw_panels([Panel(name="f1", title="F1", curves=[Curve(name="validation", points=[(1, 0.0), (2, 0.0)])])], figures=tmp_path)
+    assert ">0.04</text>" in flat.svg
 
 
 @pytest.mark.parametrize(

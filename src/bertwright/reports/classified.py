@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bertwright.metrics.classification import Bin, confusion, per_class, reliability
+from bertwright.metrics.classification import Bin, ClassScores, confusion, per_class, reliability
 from bertwright.reports.content import Block, Cell, Confusion, Drawing, Drawings, Example, Examples, Folded, Line, Mark, Notes, Prose, Section, Table
 from bertwright.reports.drawing import COLOURS, MUTED, inline_svg, new_figure, save_png, styled
 from bertwright.reports.pictures import confusion_png
@@ -74,16 +74,20 @@ def _confused(labels: Sequence[str], counts: NDArray[np.int64]) -> list[list[str
 
 def _classes(found: Labelled) -> list[Block]:
     scores = per_class(found.truth, found.predicted, found.labels)
-    rows: list[list[str | Cell]] = []
-    for position, one in enumerate(scores, 1):
-        parts = [Cell(text=f"{value:.3f}", share=value) for value in (one.f1, one.precision, one.recall)]
-        rows.append([str(position), one.name, *parts, f"{one.support:,}", f"{one.predicted:,}"])
-    head = ("no.", "label", "F1", "precision", "recall", "rows", "predicted")
-    blocks: list[Block] = [Table(head=head, rows=rows, words=frozenset({1}))]
+    blocks: list[Block] = [scores_table(scores, name="label", counted="rows")]
     never = [one.name for one in scores if not one.predicted and one.support]
     if never:
         blocks.append(Prose(f"Never predicted: {', '.join(never[:20])}{' and others' if len(never) > 20 else ''}."))
     return blocks
+
+
+def scores_table(scores: Sequence[ClassScores], *, name: str, counted: str) -> Table:
+    """Classes one by one. name, counted: what a class is called, and what is counted of it."""
+    rows: list[list[str | Cell]] = []
+    for position, one in enumerate(scores, 1):
+        parts = [Cell(text=f"{value:.3f}", share=value) for value in (one.f1, one.precision, one.recall)]
+        rows.append([str(position), one.name, *parts, f"{one.support:,}", f"{one.predicted:,}"])
+    return Table(head=("no.", name, "F1", "precision", "recall", counted, "predicted"), rows=rows, words=frozenset({1}))
 
 
 def _calibration(found: Labelled, figures: Path) -> list[Block]:
@@ -137,8 +141,13 @@ def hard_examples(found: Labelled) -> list[Block]:
     told = "The rows with the highest loss, highest first."
     if sure:
         told += f" {sure} of these {len(rows)} {'is' if sure == 1 else 'are'} wrong with a probability of {SURE:.0%} or more: look at their labels first."
-    blocks: list[Block] = [Prose(told), Examples(shown[:HARDEST])]
-    return [*blocks, Folded(f"The next {len(shown) - HARDEST}", [Examples(shown[HARDEST:])])] if len(shown) > HARDEST else blocks
+    return [Prose(told), *some_examples(shown, HARDEST)]
+
+
+def some_examples(shown: Sequence[Example], first: int) -> list[Block]:
+    """The first ones in the open, the others folded."""
+    more = shown[first:]
+    return [Examples(shown[:first]), *([Folded(f"The next {len(more)}", [Examples(more)])] if more else [])]
 
 
 def text_example(row: Row, labels: Sequence[str], *, right: bool) -> Example:

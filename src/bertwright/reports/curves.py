@@ -84,7 +84,7 @@ def _draw(panel: Panel, path: Path) -> Drawing:
 def _frame(axes: Axes, ranges: Sequence[tuple[float, float]]) -> None:
     """The axes' limits and ticks, for values in these ranges."""
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    margin = 0.06 * (high - low) or max(abs(high), 1e-9) * 0.1
+    margin = 0.06 * (high - low) or 0.1 * abs(high) or 0.1
     axes.set_ylim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6))

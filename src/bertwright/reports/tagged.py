@@ -6,8 +6,8 @@ from typing import Any
 
 from bertwright.errors import InputError
 from bertwright.metrics.entities import Span, per_type, spans
-from bertwright.reports.classified import facts_of
-from bertwright.reports.content import Bar, Bars, Block, Cell, Example, Examples, Folded, Line, Mark, Prose, Section, Table
+from bertwright.reports.classified import facts_of, scores_table, some_examples
+from bertwright.reports.content import Bar, Bars, Block, Example, Line, Mark, Prose, Section
 from bertwright.reports.pictures import frequencies_png
 from bertwright.reports.predicted import Row, hardest
 from bertwright.reports.reading import RunFiles
@@ -45,10 +45,6 @@ def _types(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]], figures
     scores = per_type(gold, said)
     if not scores:
         return [Prose("No sentence has an entity, and none was predicted.")]
-    rows: list[list[str | Cell]] = []
-    for place, one in enumerate(scores, 1):
-        parts = [Cell(text=f"{value:.3f}", share=value) for value in (one.f1, one.precision, one.recall)]
-        rows.append([str(place), one.name, *parts, f"{one.support:,}", f"{one.predicted:,}"])
     counts = {"right": {one.name: one.support for one in scores}, "predicted": {one.name: one.predicted for one in scores}}
     totals = {name: max(sum(values.values()), 1) for name, values in counts.items()}
     frequencies_png(figures / "entities.png", counts, totals=totals, noun="entities")
@@ -59,7 +55,7 @@ def _types(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]], figures
     ]
     return [
         Prose("An entity is right when its type, its beginning and its end are."),
-        Table(head=("no.", "type", "F1", "precision", "recall", "entities", "predicted"), rows=rows, words=frozenset({1})),
+        scores_table(scores, name="type", counted="entities"),
         Bars(title="Entities in the right tags and in the predicted ones", series=("right", "predicted"), bars=bars),
     ]
 
@@ -68,8 +64,7 @@ def _hardest(rows: Sequence[Row]) -> list[Block]:
     found = hardest(rows, HARDEST + HARDEST_FOLDED) or [row for row in rows if _right(row) != row["prediction"]["tags"]][:HARDEST]
     shown = [tagged_example(row) for row in found]
     told = "The sentences with the highest loss, highest first: right entities are marked in the first line, predicted ones in the second."
-    blocks: list[Block] = [Prose(told), Examples(shown[:HARDEST])]
-    return [*blocks, Folded(f"The next {len(shown) - HARDEST}", [Examples(shown[HARDEST:])])] if len(shown) > HARDEST else blocks
+    return [Prose(told), *some_examples(shown, HARDEST)]
 
 
 def entities(row: Row) -> tuple[set[Span], set[Span]]:
