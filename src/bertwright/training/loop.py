@@ -14,7 +14,7 @@ from bertwright.objectives.objective import Trainable
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Watchers
 from bertwright.training.moments import Moments
-from bertwright.training.schedule import Budget, Progress, learning_rate_factor
+from bertwright.training.schedule import Budget, Progress, Schedule
 from bertwright.training.settings import TrainingConfig
 from bertwright.training.signals import Signals
 from bertwright.training.state import TrainState
@@ -62,7 +62,8 @@ class Loop:
     """Everything a run needs to go from a state to its budget's end, or to where evaluations no longer get better.
 
     evaluate, save: the run's own; there is nothing to be judged in an empty evaluation. judge: what makes one evaluation better than another, lower is better.
-    patience: evaluations without a better one after which training ends; None: never.
+    patience: evaluations without a better one after which training ends; None: never. schedule: of the learning rate, where it is not the config's;
+    measure_first: evaluate before the first step, too, which is told and judged by nobody.
     """
 
     updater: Updater
@@ -77,6 +78,8 @@ class Loop:
     tell: Watchers
     judge: Callable[[dict[str, float]], float] = loss_of
     patience: int | None = None
+    schedule: Schedule | None = None
+    measure_first: bool = False
 
     def finished(self, state: TrainState) -> bool:
         """Whether nothing is left to do: the budget is used up, or patience is."""
@@ -87,13 +90,16 @@ class Loop:
         config, rhythm = self.config, Rhythm(self.config.eval_steps, self.evaluations)
         saving, logging = Rhythm(config.save_steps, self.evaluations), Rhythm(config.logging_steps, 0)
         started, saved_at = time.monotonic() - state.progress.seconds, time.monotonic()
+        schedule = self.schedule or Schedule(config.lr_scheduler_type, config.warmup_steps, config.decay_steps)
         last, evaluated, moments = False, -1, Moments(self.tell, self.stream)
         moments.train_begin(state)
+        if self.measure_first and state.progress.step == 0:
+            self._measured(state)
         batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
         try:
             while not self.finished(state):
                 before, began = state.progress, time.monotonic()
-                factor = learning_rate_factor(before, self.budget, warmup=config.warmup_steps, kind=config.lr_scheduler_type)
+                factor = schedule.factor(before, self.budget)
                 moments.batch_begin(before)
                 result = self.updater.step(next(batches), number=before.step, factor=factor)
                 seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
@@ -149,12 +155,17 @@ class Loop:
         }
         self.tell(Event("train", progress.step, values))
 
-    def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
+    def _measured(self, state: TrainState) -> dict[str, float]:
         with self.updater.averaged():
             metrics = self.evaluate()
+        if metrics:
+            self.tell(Event("evaluate", state.progress.step, dict(metrics)))
+        return metrics
+
+    def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
+        metrics = self._measured(state)
         if not metrics:
             return state, False
-        self.tell(Event("evaluate", state.progress.step, dict(metrics)))
         (value,) = self._agree(self.judge(metrics))
         state, best = state.judged(metrics, value)
         if self._stale(state):

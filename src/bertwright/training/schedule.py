@@ -1,5 +1,6 @@
 """How far a run is, and what that makes of its learning rate."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,10 +9,11 @@ Unit = Literal["steps", "samples", "tokens", "seconds"]
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: an amount of steps, samples, tokens or seconds."""
+    """How long to train: an amount of steps, samples, tokens or seconds. `start`: how much was used up before this training began."""
 
     unit: Unit
     amount: float
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,60 @@ class Progress:
     def fraction(self, budget: Budget) -> float:
         """Share of the budget that is used up, 0 to 1."""
         used = {"steps": self.step, "samples": self.samples, "tokens": self.tokens, "seconds": self.seconds}[budget.unit]
-        return min(1.0, used / budget.amount)
+        return min(1.0, (used - budget.start) / budget.amount)
 
 
-def learning_rate_factor(progress: Progress, budget: Budget, *, warmup: float, kind: str = "linear") -> float:
-    """Factor of the peak rate for the next step: linearly up over the warm-up and down to 0 at the end of the budget (Devlin et al. 2018, appendix A.2).
+@dataclass(frozen=True)
+class Schedule:
+    """What the learning rate does over a budget, as a factor of its peak.
 
-    `warmup`: steps, or a share of the budget where below 1. `kind`: linear, or constant, which stays up.
+    kind: one of `SCHEDULERS` in training/settings.py, or cooldown; warmup: steps, or a share of the budget where below 1; decay: the same of the fall of wsd;
+    peak: where a cool-down begins.
     """
-    fraction = progress.fraction(budget)
-    if warmup >= 1:
-        return min((progress.step + 1) / warmup, 1.0 if kind == "constant" else 1 - fraction)
-    # The first step must move: under most budgets nothing is used up before it.
-    rise = max(fraction / warmup, 1e-3) if warmup else 1.0
-    return min(rise, 1.0 if kind == "constant" else (1 - fraction) / (1 - warmup))
+
+    kind: str = "linear"
+    warmup: float = 0.0
+    decay: float = 0.2
+    peak: float = 1.0
+
+    def factor(self, progress: Progress, budget: Budget) -> float:
+        """For the next step. linear: up over the warm-up and down to 0 at the end (Devlin et al. 2018, appendix A.2); the others: `_after`."""
+        fraction = progress.fraction(budget)
+        if self.kind == "cooldown":
+            return self.peak * _one_minus_root(fraction)
+        if self.warmup >= 1:
+            rise = (progress.step + 1) / self.warmup
+            return min(rise, 1 - fraction if self.kind == "linear" else self._after(progress, budget, self._share(self.warmup, budget)))
+        # The first step must move: under most budgets nothing is used up before it.
+        rise = max(fraction / self.warmup, 1e-3) if self.warmup else 1.0
+        return min(rise, self._after(progress, budget, self.warmup))
+
+    def _after(self, progress: Progress, budget: Budget, warmup: float) -> float:
+        """What the rate follows once the warm-up, a share of the budget, is over.
+
+        cosine: half a wave (Loshchilov & Hutter 2017, equation 5, without restarts); wsd: stays up and falls at the end (Hu et al. 2024, MiniCPM, section 4.2),
+        as 1 - sqrt (Hägele et al. 2024, section 3); inverse_sqrt: sqrt(warm-up / time) (Vaswani et al. 2017, section 5.3).
+        """
+        fraction = progress.fraction(budget)
+        left = min((1 - fraction) / (1 - warmup), 1.0) if warmup < 1 else 1.0
+        if self.kind == "linear":
+            return left
+        if self.kind == "cosine":
+            return 0.5 * (1 - math.cos(math.pi * left))
+        if self.kind == "wsd":
+            decay = self._share(self.decay, budget)
+            return 1.0 if not decay else _one_minus_root(max(0.0, 1 - (1 - fraction) / decay))
+        if self.kind == "inverse_sqrt":
+            steps = self.warmup >= 1
+            passed = (progress.step + 1) / self.warmup if steps else fraction / self.warmup
+            return min(1.0, max(passed, 1.0) ** -0.5)
+        return 1.0
+
+    @staticmethod
+    def _share(value: float, budget: Budget) -> float:
+        """A share of the budget, where steps can be told as one; 0 else."""
+        return value if value < 1 else value / budget.amount if budget.unit == "steps" else 0.0
+
+
+def _one_minus_root(fraction: float) -> float:
+    return float(1 - fraction**0.5)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 BUDGETS = ("max_steps", "max_tokens", "num_train_epochs", "max_minutes")
 OPTIMIZERS = ("muon", "adamw")
-SCHEDULERS = ("linear", "constant")
+SCHEDULERS = ("linear", "cosine", "wsd", "inverse_sqrt", "constant")
 
 # Keys that may differ between a run and its continuation: where and how it is watched and saved, not what is computed.
 FREE_ON_RESUME = (
@@ -49,9 +49,11 @@ class TrainingConfig:
     muon_learning_rate
         Peak rate of Muon.
     lr_scheduler_type
-        linear (down to 0 at the end of the budget) or constant, after the warm-up.
+        After the warm-up: linear (down to 0 at the end of the budget), cosine, wsd (stays up, then falls), inverse_sqrt or constant.
     warmup_steps
         Steps of linear warm-up; below 1: a share of the budget.
+    decay_steps
+        Steps of wsd's fall at the end; below 1: a share of the budget.
     weight_decay
         Decoupled decay; never on biases and norms.
     adam_beta1
@@ -99,6 +101,7 @@ class TrainingConfig:
     muon_learning_rate: float | None = None
     lr_scheduler_type: str = "linear"
     warmup_steps: float = 0.05
+    decay_steps: float = 0.2
     weight_decay: float = 0.01
     adam_beta1: float = 0.9
     adam_beta2: float = 0.98
@@ -128,7 +131,8 @@ class TrainingConfig:
         if self.bf16 and self.fp16:
             found.append("bf16 and fp16 are both given: take one")
         found += self.above_zero("batch_size", "micro_batch_size", "learning_rate", "muon_learning_rate", "adam_epsilon", "save_total_limit")
-        found += self.not_below_zero("warmup_steps", "weight_decay", "max_grad_norm")
+        found += self.not_below_zero("warmup_steps", "decay_steps", "weight_decay", "max_grad_norm")
+        found += self._schedule_problems()
         found += self.shares("adam_beta1", "adam_beta2", "hidden_dropout_prob", "attention_probs_dropout_prob")
         if not 0 <= self.seed < 2**63:
             found.append(f"seed is {self.seed}: it must lie in [0, 2**63)")
@@ -136,6 +140,14 @@ class TrainingConfig:
             value = getattr(self, name)
             if (isinstance(value, str) and value != "epoch") or (isinstance(value, int) and value < 1):
                 found.append(f"{name} is {value!r}: give a number of steps above 0, or epoch")
+        return found
+
+    def _schedule_problems(self) -> list[str]:
+        found = []
+        if self.lr_scheduler_type == "inverse_sqrt" and not self.warmup_steps:
+            found.append("lr_scheduler_type is 'inverse_sqrt' and warmup_steps is 0: its fall is measured in warm-ups, give some steps or a share")
+        if self.lr_scheduler_type == "wsd" and self.decay_steps >= 1 and self.max_steps is None:
+            found.append(f"decay_steps is {self.decay_steps:g}: steps can be counted from the end under max_steps alone, give a share below 1 or max_steps")
         return found
 
     def among(self, allowed: Mapping[str, Collection[str | None]]) -> list[str]:
@@ -159,5 +171,5 @@ class TrainingConfig:
         return [f"{name} is {value}: it must lie in [0, 1)" for name in names if (value := getattr(self, name)) is not None and not 0 <= value < 1]
 
     def as_dict(self) -> dict[str, object]:
-        """Every key and value."""
-        return dataclasses.asdict(self)
+        """Every key and value, as YAML and JSON have them: several values are a list."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
