@@ -115,18 +115,20 @@ def test_a_context_is_cut_to_what_is_marked_and_overlaps_show_both() -> None:
 
 @pytest.mark.parametrize("task", [*TASKS, None])
 def test_every_task_tells_how_to_use_its_model(task: str | None, tmp_path: Path) -> None:
-    run = RunFiles(path=tmp_path / "b", kind="finetune", results={"task": task} if task else {})
+    run = RunFiles(path=tmp_path / "a run", kind="finetune", results={"task": task} if task else {})
     codes = {block.language: block.text for block in use_section(run).blocks if isinstance(block, Code)}
     for language, text in codes.items():
         if language != "Command line":
             compile(text, "page", "exec")
     ours = codes["Python"]
-    assert f'bertwright.load("{tmp_path}/b")' in ours
+    assert f'bertwright.load("{tmp_path}/a run")' in ours
     assert hasattr(Predictor, ours.split(").", 1)[1].split("(")[0])
     theirs = codes.get("sentence-transformers" if task == "embed" else "transformers")
     assert (theirs is None) == (task == "generate")
-    assert theirs is None or f'"{tmp_path}/b/checkpoints/step-000000"' in theirs
+    assert theirs is None or f'"{tmp_path}/a run/checkpoints/step-000000"' in theirs
     assert theirs is None or '"question-answering"' not in theirs, "transformers 5 has no such pipeline"
+    assert f"bertwright predict '{tmp_path}/a run' " in codes["Command line"]
+    assert ("\\t" in codes["Command line"]) == (task in ("answer", "choice")), "a question and its context have a tab between"
 
 
 def test_questions_choices_and_texts_have_their_pages(of_task: Callable[..., Path], ask: Ask) -> None:

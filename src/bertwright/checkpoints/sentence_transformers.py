@@ -1,7 +1,7 @@
 """What sentence-transformers keeps beside a Hugging Face folder: how tokens become a vector, how long a text may be."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,7 +87,7 @@ def _pooling(path: Path) -> tuple[Pooling | None, list[str]]:
     return found, problems
 
 
-def _prompt_problems(path: Path) -> Iterable[str]:
+def _prompt_problems(path: Path) -> list[str]:
     name = _read(path, dict).get("default_prompt_name") if path.is_file() else None
     return [] if name is None else [f"{path}: default_prompt_name {name!r} is not supported: set it to null, and put the prompt before each text"]
 

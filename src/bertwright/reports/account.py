@@ -1,5 +1,6 @@
 """The sections that every training has: its numbers at the head, what it cost, its settings, its surroundings, and how to use it."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from bertwright.reports.reading import RunFiles
 from bertwright.reports.wording import TASKS, bounds, flattened, interval, many, named, number, seconds, setting, size, ticks, titled
 from bertwright.training.card import served
 from bertwright.training.judging import LOWER_IS_BETTER
+
+# What a shell is given to predict; tabs part what has several parts.
+ASKED = {
+    "fill": "'some text with a [MASK] in it'",
+    "answer": r"$'a question?\ta text that answers it'",
+    "choice": r"$'a text\tone choice\tanother'",
+}
+ASKED_ELSE = "'some text'"
 
 
 def headline(run: RunFiles) -> list[Block]:
@@ -116,8 +125,8 @@ def use_section(run: RunFiles) -> Section:
     blocks: list[Block] = [Code(use.our_code(name), "Python")]
     if task != "generate":  # its class is known to the checkpoint alone
         blocks.append(Code(use.their_code(f"{name}/checkpoints/{_best(run)}", name=""), use.library.replace("_", "-")))
-    line = f'bertwright predict {name} "some text{" with a [MASK] in it" if task == "fill" else ""}"'
-    blocks.append(Code(f"{line}\nbertwright summary {name}", "Command line"))
+    folder = shlex.quote(name)
+    blocks.append(Code(f"bertwright predict {folder} {ASKED.get(task, ASKED_ELSE)}\nbertwright summary {folder}", "Command line"))
     return Section("How to load it", blocks)
 
 

@@ -1,7 +1,7 @@
 """Which examples a report explains, half of them right and half hard, and which scores of theirs."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -147,8 +147,7 @@ def _answered(rows: Sequence[Row], labels: Sequence[str], count: int) -> list[Ca
 
 
 def _without(example: Example, *names: str) -> Example:
-    lines = [line for line in example.lines if line.name not in names]
-    return Example(lines=lines, badge=example.badge, good=example.good, facts=example.facts, bars=example.bars)
+    return replace(example, lines=[line for line in example.lines if line.name not in names])
 
 
 def _always(target: Target) -> Callable[[Encoding], Target | None]:
