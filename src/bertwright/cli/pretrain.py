@@ -17,7 +17,7 @@ def pretrain(
     shards: Path,
     *,
     out: Path,
-    config: Annotated[PretrainConfig, Parameter(name="*")] = PretrainConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
+    config: Annotated[PretrainConfig, Parameter(name="*", consume_multiple=True)] = PretrainConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
     json: Flag = False,
 ) -> None:
     """Pre-train a model on prepared shards, from scratch or on from a checkpoint.

@@ -27,6 +27,8 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
         neighbours (heads that begin by looking at the tokens beside them) or random.
     eval_samples
         Held-out samples per evaluation.
+    also_evaluate
+        Other shards whose held-out part is measured too, such as a general text: what is forgotten.
     verify
         Read every shard and compare its hash before training.
     """
@@ -37,6 +39,7 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
     max_seq_length: int = 128
     start: str | None = None
     eval_samples: int | None = None
+    also_evaluate: tuple[str, ...] = ()
     verify: bool = False
 
     def problems(self) -> list[str]:

@@ -93,7 +93,7 @@ class Loop:
         schedule = self.schedule or Schedule(config.lr_scheduler_type, config.warmup_steps, config.decay_steps)
         last, evaluated, moments = False, -1, Moments(self.tell, self.stream)
         moments.train_begin(state)
-        if self.measure_first and state.progress.step == 0:
+        if self.measure_first:
             self._measured(state)
         batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
         try:

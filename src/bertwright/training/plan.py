@@ -21,6 +21,7 @@ from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
 from bertwright.training.settings import TrainingConfig
+from bertwright.training.texts import Text, texts_beside
 
 DEFAULT_MINUTES = 10.0
 # Peak rates of Muon and AdamW that won the sweep at 4x256; wider models take less, as the inverse square root of their width.
@@ -51,6 +52,7 @@ class Plan:
     source: Source
     budget: Budget
     evaluations: int
+    also_evaluated: tuple[Text, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """What identifies the text that a run is bound to."""
@@ -66,6 +68,11 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     vocabulary = Vocabulary.of(tokenizer)
     architecture, source, trained_for, begun = None, None, None, None
     model_config: dict[str, Any] = {}
+    also_evaluated: list[Text] = []
+    try:
+        also_evaluated = texts_beside("also_evaluate", config.also_evaluate, shards, extended=True, verify=config.verify)
+    except InputError as error:
+        problems += error.problems
     try:
         trained_for = objective(config, vocabulary)
     except InputError as error:
@@ -103,6 +110,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         source=source,
         budget=budget,
         evaluations=evaluations,
+        also_evaluated=tuple(also_evaluated),
     )
 
 

@@ -12,7 +12,6 @@ from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.errors import InputError
-from bertwright.evaluation.pretraining import chance, evaluate, held_out_text
 from bertwright.models import Model
 from bertwright.models.positions import interpolated
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
@@ -24,6 +23,7 @@ from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.filled import FilledSentences
 from bertwright.training.loop import Loop
+from bertwright.training.measuring import measured_by
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
@@ -80,7 +80,8 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             device=device,
             signals=signals,
             evaluations=plan.evaluations,
-            evaluate=_evaluation(plan, model, notes),
+            evaluate=measured_by(plan, model, notes),
+            measure_first=plan.begun is not None and checkpoint is None,
             save=_saving(plan, run, device, updater, model, tell),
             tell=tell,
         )
@@ -91,22 +92,6 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             state = loop.run(state)
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))
-
-
-def _evaluation(plan: Plan, model: Model, notes: list[str]) -> Callable[[], dict[str, float]]:
-    """What measures the model on held-out text; what cannot be measured is added to the notes."""
-    config = plan.config
-    held_out = held_out_text(plan.objective, plan.shards.validation, plan.vocabulary, length=config.max_seq_length, samples=config.eval_samples)
-    notes.append("the held-out text has nothing to predict: training goes on without evaluation" if held_out is None else held_out.note)
-    baseline = chance(plan.vocabulary.size, plan.shards.train)
-
-    def evaluate_now() -> dict[str, float]:
-        if held_out is None:
-            return {}
-        found = evaluate(model, held_out.objective, held_out.stream, samples=config.eval_samples)
-        return {f"eval_{name}": value for name, value in found.items() if name != "samples" and not name.endswith("_count")} | baseline
-
-    return evaluate_now
 
 
 def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:

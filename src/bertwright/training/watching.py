@@ -34,7 +34,7 @@ def begin(
     """Writes config.yaml where the run is new, cuts metrics.jsonl back to the step gone on from, and says what is to be noted; finished: the training is."""
     if checkpoint is None or not (run.path / "config.yaml").exists():
         write_text_atomic(run.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-    run.cut_metrics(state.progress.step)
+    run.cut_metrics(-1 if checkpoint is None else state.progress.step)
     if checkpoint is not None:
         notes.append(f"{run.path} is already finished (step {state.progress.step})" if finished else f"going on from {checkpoint.name}")
     for note in filter(None, notes):

@@ -1,0 +1,51 @@
+"""What measures a pre-training on the way: held-out text of its own shards, and of the others that it is to be held against."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from bertwright.data.shards import TokenShards
+from bertwright.evaluation.pretraining import HeldOut, chance, evaluate, held_out_text
+from bertwright.training.plan import Plan
+
+
+def measured_by(plan: Plan, model: nn.Module, notes: list[str]) -> Callable[[], dict[str, float]]:
+    """The numbers of the held-out text as eval_<name>, beside chance, and those of each text to be measured too as eval_<text>_<name>.
+
+    Gives none where the run's own held-out text has nothing to predict; what cannot be measured is added to the notes.
+    """
+    own = _held_out(plan, plan.shards)
+    notes.append("the held-out text has nothing to predict: training goes on without evaluation" if own is None else own.note)
+    others = _others(plan, notes) if own is not None else {}
+    baseline = chance(plan.vocabulary.size, plan.shards.train)
+
+    def measure() -> dict[str, float]:
+        if own is None:
+            return {}
+        found = _numbers(plan, model, own, "eval") | baseline
+        for name, held in others.items():
+            found |= _numbers(plan, model, held, f"eval_{name}")
+        return found
+
+    return measure
+
+
+def _held_out(plan: Plan, shards: TokenShards) -> HeldOut | None:
+    return held_out_text(plan.objective, shards.validation, plan.vocabulary, length=plan.config.max_seq_length, samples=plan.config.eval_samples)
+
+
+def _others(plan: Plan, notes: list[str]) -> dict[str, HeldOut]:
+    found = dict[str, HeldOut]()
+    for text in plan.also_evaluated:
+        held = _held_out(plan, text.shards)
+        if held is None:
+            notes.append(f"also_evaluate {text.shards.folder}: its held-out part has nothing to predict, so it is not measured")
+            continue
+        notes.append(f"{text.name}: {held.note}" if held.note else "")
+        found[text.name] = held
+    return found
+
+
+def _numbers(plan: Plan, model: nn.Module, held: HeldOut, prefix: str) -> dict[str, float]:
+    found = evaluate(model, held.objective, held.stream, samples=plan.config.eval_samples)
+    return {f"{prefix}_{name}": value for name, value in found.items() if name != "samples" and not name.endswith("_count")}
