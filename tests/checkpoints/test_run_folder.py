@@ -1,5 +1,6 @@
 """A run folder survives kills, full disks, damage and a second writer."""
 
+import errno
 import json
 import os
 import resource
@@ -323,3 +324,22 @@ def test_metrics_are_cut_back_to_the_step_resumed_from(tmp_path: Path) -> None:
         run.append_metrics({"step": 3, "loss": 1.0})
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows == [{"event": "start"}, {"step": 1, "loss": 1.5}, {"step": 2, "loss": None}, {"step": 3, "loss": 1.0}]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with hard links", "without"])
+def test_a_text_of_a_checkpoint_is_replaced_and_the_rest_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    with RunFolder.open(tmp_path, write=True) as run:
+        folder = save(run, 100)
+        before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        if not links:
+            monkeypatch.setattr(os, "link", refused)
+        run.rewrite(folder, {"README.md": "a card"})
+        verify(folder, hashes=True)
+    after = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after.pop(Path("README.md")) == b"a card"
+    assert {path: content for path, content in after.items() if path.name != "manifest.json"} == {
+        path: content for path, content in before.items() if path.name != "manifest.json"
+    }

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,7 @@ class RunFolder:
                 if entry.is_dir():
                     place.mkdir()
                 elif entry.relative_to(folder).as_posix() not in (*texts, MANIFEST.as_posix()):
-                    os.link(entry, place)  # the content is the same: a copy would only take time and room
+                    _link_or_copy(entry, place)
             for name, text in texts.items():
                 (temporary / name).write_text(text, encoding="utf-8")
             write_manifest(temporary, **facts)
@@ -180,6 +181,14 @@ class RunFolder:
             raise BertwrightError(f"the disk does not give back what was written; older checkpoints are kept\n{error}") from error
         for folder in surplus:
             remove_folder(folder)
+
+
+def _link_or_copy(entry: Path, place: Path) -> None:
+    """The same content under another name, without the time and room of a copy where the file system can."""
+    try:
+        os.link(entry, place)
+    except OSError:  # exFAT and some network mounts have no hard links
+        shutil.copyfile(entry, place)
 
 
 @contextmanager
