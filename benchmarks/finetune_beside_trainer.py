@@ -104,6 +104,7 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
     splits: LabelledSplits; quick: in bfloat16, by length. Returns prepare_seconds, seconds, evaluations ([{epoch, seconds, metrics}] on the validation
     rows), test (metrics of the last weights), peak_memory_bytes of the process, and what it was called with.
     """
+    import torch
     import transformers
 
     transformers.set_seed(seed)  # the new head is drawn here; the Trainer seeds again for the rest
@@ -131,6 +132,7 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
             save_strategy="no",
             seed=seed,
             bf16=quick,
+            use_cpu=quick and not torch.cuda.is_available(),  # bf16 asks for it
             train_sampling_strategy="group_by_length" if quick else "random",
             report_to="none",
             disable_tqdm=True,
