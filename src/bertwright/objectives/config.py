@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 
-OBJECTIVES = ("mlm+nsp", "mlm")
+from bertwright.objectives.companion_config import CompanionConfig
+
+OBJECTIVES = ("mlm+nsp", "mlm", "rtd")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig:
+class ObjectiveConfig(CompanionConfig):
     """What is learnt from the text.
 
     Parameters
     ----------
     objective
-        mlm+nsp or mlm.
+        mlm+nsp, mlm or rtd.
     mlm_probability
         Share of the tokens that are masked.
     """
@@ -22,7 +24,7 @@ class ObjectiveConfig:
 
     def objective_problems(self) -> list[str]:
         """One line for each value that cannot stand; empty when all can."""
-        found = []
+        found = self.companion_problems()
         if self.objective not in OBJECTIVES:
             found.append(f"objective is {self.objective!r}: take one of {', '.join(OBJECTIVES)}")
         if not 0 < self.mlm_probability < 1:

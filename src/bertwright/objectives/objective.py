@@ -6,11 +6,13 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from bertwright.architecture import HeadKind
+from bertwright.architecture import Architecture, HeadKind
 from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
 from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
 from bertwright.data.shards import Split
+from bertwright.models import Model
+from bertwright.objectives.together import Companion
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class Objective(Trainable, Protocol):
     def decomposes(self) -> bool:
         """Whether the loss of a batch is the sum of its parts' (contrastive losses are not, so an update is one pass)."""
         return True
+
+    @property
+    def dropout(self) -> float:
+        """The rate of a model's dropout where a run does not name one."""
+        return 0.0
+
+    def companion(self, architecture: Architecture) -> Companion | None:
+        """The second model that it needs beside one of this architecture. Raises InputError where there can be none."""
+        return None
+
+    def together(self, model: Model, companion: Model | None) -> nn.Module:
+        """What is trained, and what `losses` is given: the model, with what is to stand beside it."""
+        return model
 
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         """The samples of a split. Raises InputError where the text cannot serve."""

@@ -7,6 +7,7 @@ from bertwright.errors import InputError
 from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
 from bertwright.objectives.mlm import MaskedLanguageModel
 from bertwright.objectives.objective import Objective
+from bertwright.objectives.rtd import ReplacedTokenDetection
 from bertwright.objectives.sentence_pair import NextSentence
 
 
@@ -14,9 +15,20 @@ def _mlm(vocabulary: Vocabulary, config: ObjectiveConfig) -> MaskedLanguageModel
     return MaskedLanguageModel(vocabulary, config.mlm_probability)
 
 
+def _rtd(vocabulary: Vocabulary, config: ObjectiveConfig) -> ReplacedTokenDetection:
+    return ReplacedTokenDetection(
+        _mlm(vocabulary, config),
+        size=config.generator_size,
+        layers=config.generator_layers,
+        weight=config.rtd_weight,
+        embeddings=config.generator_embeddings,
+    )
+
+
 BUILDERS: Mapping[str, Callable[[Vocabulary, ObjectiveConfig], Objective]] = {
     "mlm": _mlm,
     "mlm+nsp": lambda vocabulary, config: NextSentence(_mlm(vocabulary, config)),
+    "rtd": _rtd,
 }
 
 

@@ -17,6 +17,7 @@ from bertwright.models.starts import knows_neighbours
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.registry import objective
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.companions import Beside, find_companion
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
@@ -38,7 +39,8 @@ MASKED_FAMILIES = tuple(family.name for family in FAMILIES if MLM in family.head
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that a run is made from. `config` has no None left that the run depends on, `given` is as the user gave it; `begun`: the
-    checkpoint whose weights it begins with; `model_config`: the model's config.json; `source` cuts the training samples.
+    checkpoint whose weights it begins with; `model_config`: the model's config.json; `source` cuts the training samples; `beside`: the
+    objective's second model.
     """
 
     config: PretrainConfig
@@ -52,11 +54,13 @@ class Plan:
     source: Source
     budget: Budget
     evaluations: int
+    beside: Beside | None = None
     also_evaluated: tuple[Text, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """What identifies the text that a run is bound to."""
-        return {"tokenizer_hash": self.shards.tokenizer_hash, "train_tokens": self.shards.train.num_tokens, "train_documents": self.shards.train.num_documents}
+        text = {"tokenizer_hash": self.shards.tokenizer_hash, "train_tokens": self.shards.train.num_tokens, "train_documents": self.shards.train.num_documents}
+        return text if self.beside is None else text | self.beside.data()
 
 
 def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Plan:
@@ -66,7 +70,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         problems.append("fp16 needs a GPU: leave it out")
     tokenizer = Tokenizer.load(shards.tokenizer_folder)
     vocabulary = Vocabulary.of(tokenizer)
-    architecture, source, trained_for, begun = None, None, None, None
+    architecture, source, trained_for, begun, beside = None, None, None, None, None
     model_config: dict[str, Any] = {}
     also_evaluated: list[Text] = []
     try:
@@ -79,8 +83,12 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         problems += error.problems
     try:
         begun = find_checkpoint(config.init_from) if config.init_from else None
-        model_config, architecture = _model(shards, tokenizer, config, begun)
-        problems += _fits(architecture, shards, tokenizer, config, trained_for)
+        model_config, architecture = _model(shards, tokenizer, config, begun, dropout=trained_for.dropout if trained_for else 0.0)
+        if lacking := _fits(architecture, shards, tokenizer, config, trained_for):
+            problems += lacking
+        elif trained_for:
+            beside, found = find_companion(trained_for, architecture, tokenizer, begun=begun, length=config.max_seq_length)
+            problems += found
         problems += _same_tokenizer(shards, tokenizer, begun, config, too_small=architecture.vocab_size < tokenizer.vocab_size) if begun else []
     except InputError as error:
         problems += error.problems
@@ -110,11 +118,12 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         source=source,
         budget=budget,
         evaluations=evaluations,
+        beside=beside,
         also_evaluated=tuple(also_evaluated),
     )
 
 
-def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None) -> tuple[dict[str, Any], Architecture]:
+def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None, *, dropout: float) -> tuple[dict[str, Any], Architecture]:
     """The model's config.json and what it describes, with the padding, the run's dropout and its positions."""
     if begun or config.model.endswith(".json"):
         path = begun.folder if begun else Path(config.model)
@@ -128,7 +137,7 @@ def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, be
     if config.extend_positions:
         found = _extended(found, config.extend_positions)
     # No dropout while a text is seen few times: a config's own rates are for fine-tuning.
-    found = found.with_dropout(_rate(config.hidden_dropout_prob), attention=_rate(config.attention_probs_dropout_prob))
+    found = found.with_dropout(_rate(config.hidden_dropout_prob, dropout), attention=_rate(config.attention_probs_dropout_prob, dropout))
     family = family_of(described)
     # A table of positions that begins after the pad id's row keeps the id that it was learnt with: another would move every position.
     pad_id = found.pad_id if begun and _counts_padding(found) else tokenizer.pad_id
@@ -137,9 +146,9 @@ def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, be
     return described, family.architecture(described)
 
 
-def _rate(given: float | None) -> float:
+def _rate(given: float | None, usual: float) -> float:
     """A dropout rate of the run; none where it cannot stand, which the config's own problems say and the model's would repeat."""
-    return given if given is not None and 0 <= given < 1 else 0.0
+    return usual if given is None else given if 0 <= given < 1 else 0.0
 
 
 def _counts_padding(architecture: Architecture) -> bool:

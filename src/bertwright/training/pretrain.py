@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from bertwright.architecture import MLM
 from bertwright.checkpoints.huggingface import empty_model, load_model
@@ -67,8 +68,9 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
     with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
         identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=config.model)
         checkpoint = agreed_resume_point(identity, run, device, notes)
-        model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
-        updater = Updater.of(model, plan.objective, config, device)
+        model = _new_model(plan, notes, skip_weights=checkpoint is not None)
+        trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
+        updater = Updater.of(trained, plan.objective, config, device)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
         if device.leads and MLM in plan.objective.heads:
             tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
@@ -80,7 +82,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             device=device,
             signals=signals,
             evaluations=plan.evaluations,
-            evaluate=measured_by(plan, model, notes),
+            evaluate=measured_by(plan, trained, notes),
             measure_first=plan.begun is not None and checkpoint is None,
             save=_saving(plan, run, device, updater, model, tell),
             tell=tell,
@@ -107,6 +109,26 @@ def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model:
     return saving(writer, run, device, tell, keep=config.save_total_limit)
 
 
+def _with_companion(plan: Plan, model: Model, notes: list[str], *, skip_weights: bool) -> nn.Module:
+    """The model with what its objective puts beside it."""
+    if plan.beside is None:
+        return plan.objective.together(model, None)
+    companion = plan.beside.build(skip_weights=skip_weights)
+    if not skip_weights:
+        name, shape = plan.beside.companion.name, f"{plan.beside.architecture.last.num_layers} layers x {plan.beside.architecture.hidden_size}"
+        notes.append(f"{name}: {shape}, " + (f"weights of {plan.beside.folder}" if plan.beside.folder else "new"))
+        if not plan.beside.folder:
+            start_at_frequencies(companion, _counts(plan))
+    return plan.objective.together(model, companion)
+
+
+def _counts(plan: Plan) -> torch.Tensor:
+    """How often each entry of the vocabulary occurs in the training text."""
+    counts = torch.zeros(plan.architecture.vocab_size, dtype=torch.int64)
+    counts[: plan.shards.vocab_size] = torch.from_numpy(plan.shards.train.token_counts.copy())
+    return counts
+
+
 def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     config = plan.config
     torch.manual_seed(config.seed)
@@ -123,7 +145,6 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
         start_at_neighbours(model)
-        counts = torch.zeros(plan.architecture.vocab_size, dtype=torch.int64)
-        counts[: plan.shards.vocab_size] = torch.from_numpy(plan.shards.train.token_counts.copy())
-        start_at_frequencies(model, counts)
+        if MLM in plan.objective.heads:
+            start_at_frequencies(model, _counts(plan))
     return model.train()

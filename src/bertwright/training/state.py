@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from bertwright.architecture import Architecture
 from bertwright.checkpoints.huggingface import empty_model, load_model, save_model
@@ -13,11 +15,13 @@ from bertwright.checkpoints.weights import read_tensors, write_tensors
 from bertwright.errors import CheckpointError
 from bertwright.families import Config, family_of
 from bertwright.models import Model
+from bertwright.objectives.together import Together
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.schedule import Progress
 from bertwright.training.step import Updater
 
 MASTERS = "masters.safetensors"  # the weights that are trained on, where model.safetensors has their average
+BESIDE = "beside.safetensors"  # what is trained along with the model, and is no part of it
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,38 @@ class CheckpointWriter:
         """Fills a folder: a complete Hugging Face checkpoint in float32 with its card, and beside it what a resume needs."""
         family = family_of(self.kept)
         name = family.class_for(self.model.head_kinds)
-        whole = empty_model(self.model.architecture, self.model.head_kinds)
+        training = folder / "training"
         with self.updater.averaged():
-            whole.load_state_dict(self.updater.parameters.state(), assign=True)
-            save_model(whole, folder, config=self.kept, architecture_class=name)
+            self._write_models(folder, training, name)
         _for_model(self.tokenizer, self.model.architecture).save(folder, max_length=self.max_length or self.model.architecture.max_length)
         (folder / "README.md").write_text(self.card(name, state), encoding="utf-8")
         self.beside(folder)
-        training = folder / "training"
-        training.mkdir()
         write_tensors(training / "optimizer.safetensors", self.updater.optimizers.state())
         if self.updater.average is not None:  # model.safetensors has the average
             write_tensors(training / MASTERS, self.updater.average.masters())
         (training / "state.json").write_text(json.dumps({**state.to_json(self.updater), "data": self.data}, indent=2) + "\n", encoding="utf-8")
+
+    def _write_models(self, folder: Path, training: Path, architecture_class: str) -> None:
+        """The model; each one that is trained along in a folder of its name, which any program can load; and what of these a resume needs."""
+        whole, state = self.updater.model, self.updater.parameters.state()
+        training.mkdir(parents=True)
+        if not isinstance(whole, Together):
+            _save(self.model, state, folder, config=self.kept, architecture_class=architecture_class)
+            return
+        for name, own in whole.finished(state).items():
+            if not name:
+                _save(self.model, own, folder, config=self.kept, architecture_class=architecture_class)
+                continue
+            _save(whole.of(name), own, folder / name, config=self.kept, architecture_class=family_of(self.kept).class_for(whole.of(name).head_kinds))
+            _for_model(self.tokenizer, whole.of(name).architecture).save(folder / name, max_length=self.max_length or self.model.architecture.max_length)
+        if kept := whole.kept():
+            write_tensors(training / BESIDE, {name: state[name] for name in kept})
+
+
+def _save(model: Model, state: Mapping[str, Tensor], folder: Path, *, config: Config, architecture_class: str) -> None:
+    whole = empty_model(model.architecture, model.head_kinds)
+    whole.load_state_dict(state, assign=True)
+    save_model(whole, folder, config=config, architecture_class=architecture_class)
 
 
 def _for_model(tokenizer: Tokenizer, architecture: Architecture) -> Tokenizer:
@@ -99,7 +122,12 @@ def _for_model(tokenizer: Tokenizer, architecture: Architecture) -> Tokenizer:
 def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     """Puts a checkpoint's weights and optimizer back, in place. Raises CheckpointError when it is not one of a training."""
     saved, optimizer = _read_state(folder), read_tensors(folder / "training" / "optimizer.safetensors")
-    weights = load_model(folder).model.state_dict()
+    weights: dict[str, Tensor] = load_model(folder).model.state_dict()
+    whole = updater.model
+    if isinstance(whole, Together):
+        beside = read_tensors(folder / "training" / BESIDE) if whole.kept() else {}
+        # What is not trained was read from where it lies, and what two share has one name here: those tensors stay.
+        weights = updater.parameters.state() | {f"model.{name}": tensor for name, tensor in weights.items()} | beside
     updater.parameters.load(weights)
     if updater.average is not None:
         updater.average.load(read_tensors(folder / "training" / MASTERS))
