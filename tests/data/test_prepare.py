@@ -190,7 +190,7 @@ def test_an_error_while_encoding_is_raised_and_leaves_nothing(tmp_path: Path, mo
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(encoding, "encode", fail)
+    monkeypatch.setattr(encoding.Encoder, "encode", fail)
     with pytest.raises(ZeroDivisionError):
         run(corpus(tmp_path), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]

@@ -83,15 +83,29 @@ def marker_pattern(marker: str) -> re.Pattern[str]:
     return re.compile(before + re.escape(marker) + after)
 
 
-def encode(batch: TextBatch, tokenizer: Tokenizer) -> EncodedDocuments:
-    """Token ids of a batch; sentences and documents that come out empty are left out."""
-    parts = [_encode_some(some, tokenizer) for some in _slices(batch.sentences)]
-    tokens, lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    document = np.repeat(np.arange(len(batch.document_lengths)), batch.document_lengths)
-    document_lengths = np.bincount(document[lengths > 0], minlength=len(batch.document_lengths))
-    digests = np.frombuffer(batch.digests, dtype="<u8")
-    kept = document_lengths > 0
-    return EncodedDocuments(tokens, lengths[lengths > 0], document_lengths[kept], digests[kept])
+class Encoder:
+    """Batches to token ids, in any thread. `extends`: the tokenizer that this one was made from, whose tokens are counted too."""
+
+    def __init__(self, tokenizer: Tokenizer, *, extends: Tokenizer | None = None) -> None:
+        self.tokenizer, self.extends = tokenizer, extends
+        self._before: list[int] = []  # tokens of each batch under `extends`: appending is safe between threads, adding is not
+
+    @property
+    def tokens_before(self) -> int:
+        """Tokens that the text so far has under `extends`."""
+        return sum(self._before)
+
+    def encode(self, batch: TextBatch) -> EncodedDocuments:
+        """Token ids of a batch; sentences and documents that come out empty are left out."""
+        parts = [_encode_some(some, self.tokenizer) for some in _slices(batch.sentences)]
+        if self.extends is not None:
+            self._before.append(sum(len(ids) for some in _slices(batch.sentences) for ids in self.extends.encode_ids(some)))
+        tokens, lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        document = np.repeat(np.arange(len(batch.document_lengths)), batch.document_lengths)
+        document_lengths = np.bincount(document[lengths > 0], minlength=len(batch.document_lengths))
+        digests = np.frombuffer(batch.digests, dtype="<u8")
+        kept = document_lengths > 0
+        return EncodedDocuments(tokens, lengths[lengths > 0], document_lengths[kept], digests[kept])
 
 
 def _encode_some(sentences: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -112,12 +126,12 @@ def _slices(sentences: list[str]) -> Iterator[list[str]]:
         yield sentences[begin:]
 
 
-def encoded(batches: Iterator[TextBatch], tokenizer: Tokenizer) -> Generator[EncodedDocuments, None, None]:
+def encoded(batches: Iterator[TextBatch], encoder: Encoder) -> Generator[EncodedDocuments, None, None]:
     """The batches as token ids, in order. Reading, sentence cutting and encoding overlap; an error of any of them is raised here."""
     with ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode") as pool:
         waiting: deque[Future[EncodedDocuments]] = deque()
         for batch in read_ahead(batches):
-            waiting.append(pool.submit(encode, batch, tokenizer))
+            waiting.append(pool.submit(encoder.encode, batch))
             if len(waiting) > ENCODERS:
                 yield waiting.popleft().result()
         while waiting:

@@ -13,15 +13,17 @@ import numpy as np
 
 from bertwright.data.cleaning import Tally
 from bertwright.data.documents import Document, Reading, guess_division, read_documents
-from bertwright.data.encoding import TextReader, encoded, marker_pattern
+from bertwright.data.encoding import Encoder, TextReader, encoded, marker_pattern
 from bertwright.data.held_out import EncodedDocuments, HeldOut
+from bertwright.data.new_words import examples
 from bertwright.data.prepare_config import PrepareConfig
-from bertwright.data.report import CorpusReport, Text
+from bertwright.data.report import CorpusReport, NewVocabulary, Text
 from bertwright.data.shards import ShardsWriter, SplitWriter
 from bertwright.data.sources import TEXT, Sources, find_sources
 from bertwright.data.statistics import entropy, leaked, pair_rows, quantiles, repeated
-from bertwright.data.vocabulary import guess_vocab_size, load_tokenizer, text_size, train_on
+from bertwright.data.vocabulary import extend, guess_vocab_size, load_tokenizer, text_size, train_on
 from bertwright.errors import InputError
+from bertwright.text.sentinels import with_sentinels
 from bertwright.text.tokenizer import Tokenizer
 
 __all__ = ["Plan", "PrepareConfig", "Progress", "plan", "prepare"]
@@ -80,6 +82,12 @@ def plan(inputs: Sequence[str], config: PrepareConfig, *, spool: Path) -> Plan:
     reading = Reading(division, config.sentences, config.text_column, config.encoding_errors)
     if config.tokenizer is not None:
         tokenizer = f"the one of {config.tokenizer}"
+        if config.add_vocabulary is not None:
+            tokenizer += (
+                f", with {config.add_vocabulary} new entries found in the text"
+                if isinstance(config.add_vocabulary, int)
+                else f", with the words of {config.add_vocabulary}"
+            )
     else:
         entries = config.vocab_size or f"about {guess_vocab_size(text_size(sources), kind=config.tokenizer_type)}"
         tokenizer = f"{config.tokenizer_type}, {entries} entries, trained on the text"
@@ -98,10 +106,11 @@ def prepare(inputs: Sequence[str], *, out: Path, config: PrepareConfig | None = 
     with ShardsWriter(Path(out), overwrite=config.overwrite) as writer:
         with tempfile.TemporaryDirectory(dir=writer.path) as spool:
             planned = plan(inputs, config, spool=Path(spool))
-            tokenizer, description = _tokenizer(planned, config, show)
+            tokenizer, base, description = _tokenizer(planned, config, show)
+            tokenizer = with_sentinels(tokenizer, config.sentinels)
             tokenizer.save(writer.path / "tokenizer")
             writer.begin(vocab_size=tokenizer.vocab_size, word_start_table=tokenizer.word_start_table)
-            corpus = _Corpus(planned, config, tokenizer)
+            corpus = _Corpus(planned, config, Encoder(tokenizer, extends=base))
             corpus.write(writer, show)
             writer.close()
         show(Progress("report", planned.sources.size, planned.sources.size))
@@ -111,13 +120,22 @@ def prepare(inputs: Sequence[str], *, out: Path, config: PrepareConfig | None = 
     return report
 
 
-def _tokenizer(planned: Plan, config: PrepareConfig, show: Callable[[Progress], None]) -> tuple[Tokenizer, str]:
-    if config.tokenizer is not None:
-        tokenizer = load_tokenizer(config.tokenizer)
-        return tokenizer, f"{tokenizer.kind} of {config.tokenizer}"
+def _tokenizer(planned: Plan, config: PrepareConfig, show: Callable[[Progress], None]) -> tuple[Tokenizer, Tokenizer | None, str]:
+    """The tokenizer, the one that it extends if it does, and what it is in words."""
     size = planned.sources.size
     show(Progress("tokenizer", 0, size))
-    return train_on(
+
+    def progress(done: int) -> None:
+        show(Progress("tokenizer", done, size))
+
+    if config.tokenizer is not None:
+        tokenizer = load_tokenizer(config.tokenizer)
+        described = f"{tokenizer.kind} of {config.tokenizer}"
+        if config.add_vocabulary is None:
+            return tokenizer, None, described
+        extended, base = extend(tokenizer, config.add_vocabulary, planned.sources, planned.reading, seed=config.seed, progress=progress)
+        return extended, base, f"{described} with {extended.vocab_size - base.vocab_size:,} entries added"
+    tokenizer, described = train_on(
         planned.sources,
         planned.reading,
         kind=config.tokenizer_type,
@@ -126,17 +144,18 @@ def _tokenizer(planned: Plan, config: PrepareConfig, show: Callable[[Progress], 
         min_frequency=config.min_frequency,
         unknown_marker=None if config.unknown_marker is None else marker_pattern(config.unknown_marker),
         seed=config.seed,
-        progress=lambda done: show(Progress("tokenizer", done, size)),
+        progress=progress,
     )
+    return tokenizer, None, described
 
 
 class _Corpus:
     """The documents of one preparation on their way into the two splits, and what is counted on the way."""
 
-    def __init__(self, planned: Plan, config: PrepareConfig, tokenizer: Tokenizer) -> None:
-        self.plan, self.config, self.tokenizer = planned, config, tokenizer
+    def __init__(self, planned: Plan, config: PrepareConfig, encoder: Encoder) -> None:
+        self.plan, self.config, self.encoder, self.tokenizer = planned, config, encoder, encoder.tokenizer
         self.tally = Tally()
-        self.text = TextReader(tokenizer, unknown_marker=config.unknown_marker)
+        self.text = TextReader(self.tokenizer, unknown_marker=config.unknown_marker)
         self.digests = (array("Q"), array("Q"))  # of the training and the held-out documents, eight bytes each
         self.held_out = HeldOut(0.0 if planned.validation.files else config.validation_fraction, seed=config.seed)
 
@@ -166,7 +185,7 @@ class _Corpus:
 
     def _encoded(self, sources: Sources) -> Iterator[EncodedDocuments]:
         # Closed on the way out, so that no thread goes on reading after an error.
-        with closing(encoded(self.text.batches(self._read(sources)), self.tokenizer)) as parts:
+        with closing(encoded(self.text.batches(self._read(sources)), self.encoder)) as parts:
             yield from parts
 
     def _read(self, sources: Sources) -> Iterator[Document]:
@@ -192,6 +211,7 @@ class _Corpus:
             tokenizer=description,
             vocab_size=tokenizer.vocab_size,
             lowercase=tokenizer.lowercase,
+            new_vocabulary=self._new_vocabulary(train.tokens + held.tokens),
             documents=train.documents,
             sentences=train.sentences,
             tokens=train.tokens,
@@ -216,6 +236,13 @@ class _Corpus:
             text=Text(**{field.name: getattr(self.tally, field.name) for field in dataclasses.fields(Text)}),
             notes=self._notes(),
         ).with_warnings()
+
+    def _new_vocabulary(self, tokens: int) -> NewVocabulary | None:
+        base = self.encoder.extends
+        if base is None:
+            return None
+        shown = examples(self.tokenizer, first=base.vocab_size)
+        return NewVocabulary(entries=self.tokenizer.vocab_size - base.vocab_size, examples=shown, tokens_before=self.encoder.tokens_before, tokens=tokens)
 
     def _held_out_by(self) -> str:
         if self.plan.validation.files:

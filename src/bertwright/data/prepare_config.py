@@ -1,6 +1,7 @@
 """What a preparation is told, as one flat set of keys; imports nothing heavy."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from bertwright.errors import InputError
@@ -28,10 +29,14 @@ class PrepareConfig:
         What the text itself writes for an unknown word, such as <unk>.
     tokenizer
         vocab.txt, tokenizer.json, a folder with one, or any checkpoint; trained on the text if left out.
+    add_vocabulary
+        New entries for the given tokenizer: how many are to be found in the text, or a file with one word a line.
     tokenizer_type
         Kind to train: wordpiece, bpe, unigram or word.
     vocab_size
         Entries to train.
+    sentinels
+        How many tokens <extra_id_0>, <extra_id_1> ... the tokenizer is to have; span_corruption marks gaps with them, and 100 are plenty.
     lowercase
         Train on lower-cased text without accents.
     min_frequency
@@ -55,8 +60,10 @@ class PrepareConfig:
     text_column: str = "text"
     unknown_marker: str | None = None
     tokenizer: str | None = None
+    add_vocabulary: int | str | None = None
     tokenizer_type: TokenizerType = "wordpiece"
     vocab_size: int | None = None
+    sentinels: int = 0
     lowercase: bool = False
     min_frequency: int | None = None
     validation_fraction: float = 0.01
@@ -79,10 +86,18 @@ class PrepareConfig:
         for name in ("vocab_size", "min_frequency"):
             if (number := getattr(self, name)) is not None and number < 1:
                 found.append(f"{name} is {number}: it must be at least 1")
+        if self.sentinels < 0:
+            found.append(f"sentinels is {self.sentinels}: it must be at least 0, for example 100")
         if self.max_seq_length < SHORTEST_ROW:
             found.append(f"max_seq_length is {self.max_seq_length}: it must be at least {SHORTEST_ROW}")
         if self.unknown_marker is not None and not self.unknown_marker.strip():
             found.append("unknown_marker is blank: give what the text writes for an unknown word, such as <unk>")
+        if isinstance(self.add_vocabulary, int) and self.add_vocabulary < 1:
+            found.append(f"add_vocabulary is {self.add_vocabulary}: it must be at least 1")
+        elif isinstance(self.add_vocabulary, str) and not Path(self.add_vocabulary).expanduser().is_file():
+            found.append(f"add_vocabulary is {self.add_vocabulary!r}: no such file: give one with a word a line, or a number of new entries")
+        if self.add_vocabulary is not None and self.tokenizer is None:
+            found.append("add_vocabulary extends a tokenizer that is there: give one with --tokenizer CHECKPOINT, or leave --add_vocabulary out")
         if self.tokenizer is not None:
             found += [
                 f"{name} is for training a tokenizer, and --tokenizer {self.tokenizer} gives one: take one of the two away"

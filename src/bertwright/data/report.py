@@ -37,6 +37,25 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewVocabulary:
+    """What new entries of the tokenizer do: how many there are, the first of them, and the tokens of all the text without them and with them."""
+
+    entries: int
+    examples: str
+    tokens_before: int
+    tokens: int
+
+    def line(self, characters: int) -> str:
+        """For the screen."""
+        saved = 1 - self.tokens / max(self.tokens_before, 1)
+        each, before = (characters / max(count, 1) for count in (self.tokens, self.tokens_before))
+        return (
+            f"{_many(self.entries, 'entry')} ({self.examples}): the text takes {self.tokens:,} tokens instead of {self.tokens_before:,}, "
+            f"{abs(saved):.1%} {'fewer' if saved >= 0 else 'more'} ({each:.2f} characters each instead of {before:.2f})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CorpusReport:
     """What `prepare` found; corpus.json holds it. Lengths are quantiles in tokens, rates and shares lie in [0, 1], entropy is in nats.
 
@@ -74,6 +93,7 @@ class CorpusReport:
     unigram_entropy: float
     vocab_used: int
     text: Text
+    new_vocabulary: NewVocabulary | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -94,6 +114,7 @@ class CorpusReport:
             "sentences": f"{self.sentences:,} for training, {self.validation_sentences:,} held out",
             "tokens": f"{self.tokens:,} for training, {self.validation_tokens:,} held out",
             "tokenizer": f"{self.tokenizer}, {self.vocab_size:,} entries, {self.vocab_used:,} of them in the training text",
+            **({} if self.new_vocabulary is None else {"new vocabulary": self.new_vocabulary.line(self.characters)}),
             "unknown tokens": f"{self.unknown_rate:.3%}",
             "sentence lengths": _lengths(self.sentence_lengths),
             "document lengths": f"{_lengths(self.document_lengths)}; {share:.0%} have one sentence",
@@ -110,7 +131,8 @@ class CorpusReport:
 
 
 def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def _rows(rows: Rows) -> str:

@@ -4,12 +4,15 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from bertwright.data.cleaning import Tally
 from bertwright.data.documents import Reading, read_documents
+from bertwright.data.new_words import find_new_words, words_of_file
 from bertwright.data.sources import Sources
 from bertwright.errors import InputError
 from bertwright.text.backends import Kind
+from bertwright.text.extension import extended_by_words
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.text.training import train_tokenizer
 
@@ -39,6 +42,31 @@ def text_size(sources: Sources) -> int:
 def load_tokenizer(name: str) -> Tokenizer:
     """The tokenizer of a vocab.txt, a tokenizer.json, or a folder that holds one, shards too; raises InputError as `Tokenizer.load` does."""
     return Tokenizer.load(Path(name).expanduser())
+
+
+class Extended(NamedTuple):
+    """A tokenizer with new entries, and the one that it extends."""
+
+    tokenizer: Tokenizer
+    base: Tokenizer
+
+
+def extend(base: Tokenizer, asked: int | str, sources: Sources, reading: Reading, *, seed: int, progress: Callable[[int], None]) -> Extended:
+    """A tokenizer with `asked` new entries found in the sources, or with those of a file that has one word a line.
+
+    Raises InputError where a word exists already or cannot be held, where the text gives too few, and for a kind of tokenizer that cannot grow.
+    """
+    if isinstance(asked, str):
+        return Extended(extended_by_words(base, words_of_file(_lines(Path(asked).expanduser()), asked)), base)
+    texts, _ = _sample(sources, reading, limit=SAMPLE, size=text_size(sources), seed=seed, progress=progress)
+    return Extended(find_new_words(base, texts, count=asked, segment=None), base)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
+        raise InputError(f"add_vocabulary {path}: cannot be read ({error}): give a UTF-8 file with one word a line") from None
 
 
 def train_on(

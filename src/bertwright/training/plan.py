@@ -13,6 +13,7 @@ from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
 from bertwright.families import FAMILIES, Config, family_of, preset
 from bertwright.models.positions import with_positions
+from bertwright.models.resizing import NewRows
 from bertwright.models.starts import knows_neighbours
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.registry import objective
@@ -23,6 +24,7 @@ from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
 from bertwright.training.settings import TrainingConfig
 from bertwright.training.texts import Text, texts_beside
+from bertwright.training.vocabulary import new_rows
 
 DEFAULT_MINUTES = 10.0
 # Peak rates of Muon and AdamW that won the sweep at 4x256; wider models take less, as the inverse square root of their width.
@@ -40,7 +42,7 @@ MASKED_FAMILIES = tuple(family.name for family in FAMILIES if MLM in family.head
 class Plan:
     """All that a run is made from. `config` has no None left that the run depends on, `given` is as the user gave it; `begun`: the
     checkpoint whose weights it begins with; `model_config`: the model's config.json; `source` cuts the training samples; `beside`: the
-    objective's second model.
+    objective's second model; `rows`: entries that the checkpoint's vocabulary lacks.
     """
 
     config: PretrainConfig
@@ -55,6 +57,7 @@ class Plan:
     budget: Budget
     evaluations: int
     beside: Beside | None = None
+    rows: NewRows | None = None
     also_evaluated: tuple[Text, ...] = ()
 
     def data(self) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         problems.append("fp16 needs a GPU: leave it out")
     tokenizer = Tokenizer.load(shards.tokenizer_folder)
     vocabulary = Vocabulary.of(tokenizer)
-    architecture, source, trained_for, begun, beside = None, None, None, None, None
+    architecture, source, trained_for, begun, beside, rows = None, None, None, None, None, None
     model_config: dict[str, Any] = {}
     also_evaluated: list[Text] = []
     try:
@@ -83,13 +86,14 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         problems += error.problems
     try:
         begun = find_checkpoint(config.init_from) if config.init_from else None
-        model_config, architecture = _model(shards, tokenizer, config, begun, dropout=trained_for.dropout if trained_for else 0.0)
+        rows, other = new_rows(shards, tokenizer, begun.folder, name=str(config.init_from)) if begun else (None, [])
+        model_config, architecture = _model(shards, tokenizer, config, begun, grows=rows is not None, dropout=trained_for.dropout if trained_for else 0.0)
         if lacking := _fits(architecture, shards, tokenizer, config, trained_for):
             problems += lacking
         elif trained_for:
             beside, found = find_companion(trained_for, architecture, tokenizer, begun=begun, length=config.max_seq_length)
             problems += found
-        problems += _same_tokenizer(shards, tokenizer, begun, config, too_small=architecture.vocab_size < tokenizer.vocab_size) if begun else []
+        problems += other if architecture.vocab_size >= tokenizer.vocab_size else []  # a model too small for the tokenizer is told of already
     except InputError as error:
         problems += error.problems
     try:
@@ -119,11 +123,14 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         budget=budget,
         evaluations=evaluations,
         beside=beside,
+        rows=rows,
         also_evaluated=tuple(also_evaluated),
     )
 
 
-def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None, *, dropout: float) -> tuple[dict[str, Any], Architecture]:
+def _model(
+    shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, begun: Resolved | None, *, grows: bool, dropout: float
+) -> tuple[dict[str, Any], Architecture]:
     """The model's config.json and what it describes, with the padding, the run's dropout and its positions."""
     if begun or config.model.endswith(".json"):
         path = begun.folder if begun else Path(config.model)
@@ -134,6 +141,8 @@ def _model(shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, be
     else:
         described = preset(config.model, vocab_size=shards.vocab_size, pad_token_id=tokenizer.pad_id)
         found = family_of(described).architecture(described)
+    if grows:
+        found = dataclasses.replace(found, vocab_size=max(found.vocab_size, tokenizer.vocab_size))
     if config.extend_positions:
         found = _extended(found, config.extend_positions)
     # No dropout while a text is seen few times: a config's own rates are for fine-tuning.
@@ -197,17 +206,6 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     if config.start == "neighbours" and not knows_neighbours(architecture):
         found.append("start neighbours needs learned absolute positions in an encoder as wide as its embeddings: take start random, or another model")
     return found
-
-
-def _same_tokenizer(shards: TokenShards, tokenizer: Tokenizer, begun: Resolved, config: PretrainConfig, *, too_small: bool) -> list[str]:
-    try:
-        own = Tokenizer.load(begun.folder)
-    except InputError:
-        return []  # a checkpoint without a tokenizer: its size is all that can be compared
-    if own.vocab == tokenizer.vocab or too_small:
-        return []  # a model too small for the shards' tokenizer is told of already
-    name, mend = config.init_from, f"prepare the text again with --tokenizer {config.init_from}, or leave --init_from out"
-    return [f"{shards.folder} was made with another tokenizer ({tokenizer.vocab_size} entries) than {name} has ({own.vocab_size} entries): {mend}"]
 
 
 def _resolve(config: PretrainConfig, architecture: Architecture, device: Device) -> PretrainConfig:

@@ -15,6 +15,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.models.positions import interpolated
+from bertwright.models.resizing import grown
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
@@ -129,6 +130,14 @@ def _counts(plan: Plan) -> torch.Tensor:
     return counts
 
 
+def _with_rows(plan: Plan, state: dict[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
+    """A checkpoint's state with rows for the entries that the shards' tokenizer adds to its own."""
+    if plan.rows is None:
+        return state
+    notes.append(f"{len(plan.rows.replaced):,} new entries of the vocabulary: each begins as the mean of the pieces that it replaces")
+    return grown(state, plan.rows, size=plan.architecture.vocab_size)
+
+
 def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     config = plan.config
     torch.manual_seed(config.seed)
@@ -140,7 +149,7 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         if config.extend_positions:
             notes.append(f"positions stretched from {loaded.model.architecture.max_length} to {config.extend_positions}")
         begun = empty_model(plan.architecture, loaded.model.head_kinds)
-        begun.load_state_dict(interpolated(loaded.model.state_dict(), plan.architecture), assign=True)
+        begun.load_state_dict(interpolated(_with_rows(plan, loaded.model.state_dict(), notes), plan.architecture), assign=True)
         return begun.train()
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
