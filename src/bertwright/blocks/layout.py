@@ -20,6 +20,9 @@ class Layout(Protocol):
     def positions(self) -> Tensor | None:
         """Place of each token in its own sequence, [batch, length]; None where every row simply counts from 0."""
 
+    def allowed(self, scores: Scores, query: Tensor, key: Tensor) -> Tensor | None:
+        """True where attention may go, broadcastable to [batch, heads, queries, keys]; None for everywhere."""
+
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
         """Attention of [batch, heads, queries, head_size] over [batch, heads, keys, head_size], through the fused kernel where `scores` allow it."""
 

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 GENERATOR_EMBEDDINGS = ("shared", "disentangled", "own")
+# The terms of distillation, and the weights that the papers give them (DistilBERT's released recipe; MiniLMv2 has one term).
+DISTILLED = {"mlm": 2.0, "soft": 5.0, "cosine": 1.0, "relations": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompanionConfig:
-    """The second model of rtd.
+    """The second model of rtd and distill.
 
     Parameters
     ----------
@@ -19,12 +21,30 @@ class CompanionConfig:
         rtd: shared, disentangled (as DeBERTa-v3) or own.
     rtd_weight
         rtd: how much finding the replaced tokens counts beside the generator's loss.
+    teacher
+        distill: the checkpoint that is learnt from; it stays as it is.
+    distill_from
+        distill: what is learnt from, of mlm, soft, cosine and relations, each with its weight: soft=5,mlm=2,cosine=1 (DistilBERT) or relations (MiniLM).
+    distill_temperature
+        distill: of the teacher's and the student's distributions in soft.
+    relation_heads
+        distill: parts that queries, keys and values are cut into for relations.
     """
 
     generator_size: float = 0.25
     generator_layers: float = 1.0
     generator_embeddings: str = "shared"
     rtd_weight: float = 50.0
+    teacher: str | None = None
+    distill_from: str = "soft=5,mlm=2,cosine=1"
+    distill_temperature: float = 2.0
+    relation_heads: int | None = None
+
+    @property
+    def distilled(self) -> tuple[tuple[str, float], ...]:
+        """The terms of `distill_from` with their weights. Raises ValueError where it cannot be read."""
+        pairs = [part.partition("=")[::2] for part in self.distill_from.split(",")]
+        return tuple((name.strip(), float(weight) if weight else DISTILLED[name.strip()]) for name, weight in pairs)
 
     def companion_problems(self) -> list[str]:
         """One line for each value that cannot stand; empty when all can."""
@@ -34,4 +54,18 @@ class CompanionConfig:
             found.append(f"generator_embeddings is {self.generator_embeddings!r}: take one of {', '.join(GENERATOR_EMBEDDINGS)}")
         if not self.rtd_weight > 0:
             found.append(f"rtd_weight is {self.rtd_weight}: it must be above 0, in the paper it is 50")
+        return found + self._distill_problems()
+
+    def _distill_problems(self) -> list[str]:
+        found = []
+        try:
+            weights = dict(self.distilled)
+        except (ValueError, KeyError):
+            weights = {}
+        if not weights or not weights.keys() <= DISTILLED.keys() or not all(weight > 0 for weight in weights.values()):
+            found.append(f"distill_from is {self.distill_from!r}: give terms of {', '.join(DISTILLED)} with weights above 0, for example soft=5,mlm=2,cosine=1")
+        if not self.distill_temperature > 0:
+            found.append(f"distill_temperature is {self.distill_temperature}: it must be above 0, for example 2")
+        if self.relation_heads is not None and self.relation_heads < 1:
+            found.append(f"relation_heads is {self.relation_heads}: it must be at least 1")
         return found

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bertwright.objectives.companion_config import CompanionConfig
 
-OBJECTIVES = ("mlm+nsp", "mlm", "rtd")
+OBJECTIVES = ("mlm+nsp", "mlm", "rtd", "distill")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class ObjectiveConfig(CompanionConfig):
     Parameters
     ----------
     objective
-        mlm+nsp, mlm or rtd.
+        mlm+nsp, mlm, rtd or distill.
     mlm_probability
         Share of the tokens that are masked.
     """

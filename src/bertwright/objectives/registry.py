@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from bertwright.data.samples import Vocabulary
 from bertwright.errors import InputError
 from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
+from bertwright.objectives.distill import Distillation
 from bertwright.objectives.mlm import MaskedLanguageModel
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.rtd import ReplacedTokenDetection
@@ -25,10 +26,18 @@ def _rtd(vocabulary: Vocabulary, config: ObjectiveConfig) -> ReplacedTokenDetect
     )
 
 
+def _distill(vocabulary: Vocabulary, config: ObjectiveConfig) -> Distillation:
+    if not config.teacher:
+        raise InputError("objective distill needs a teacher: give its checkpoint with --teacher")
+    heads, temperature = config.relation_heads, config.distill_temperature
+    return Distillation(_mlm(vocabulary, config), config.teacher, config.distilled, temperature=temperature, relation_heads=heads)
+
+
 BUILDERS: Mapping[str, Callable[[Vocabulary, ObjectiveConfig], Objective]] = {
     "mlm": _mlm,
     "mlm+nsp": lambda vocabulary, config: NextSentence(_mlm(vocabulary, config)),
     "rtd": _rtd,
+    "distill": _distill,
 }
 
 

@@ -50,6 +50,13 @@ class ReplacedTokenDetection(Objective):
     terms: tuple[str, ...] = ("mlm", "rtd", "replaced")
     segments: int = 0
 
+    def over(self, samples: float) -> "ReplacedTokenDetection":
+        return dataclasses.replace(self, mlm=self.mlm.over(samples))
+
+    @property
+    def measured(self) -> "ReplacedTokenDetection":
+        return dataclasses.replace(self, mlm=self.mlm.measured)
+
     def companion(self, architecture: Architecture) -> Companion:
         return Companion(name="generator", heads=(MLM,), architecture=generator(architecture, size=self.size, layers=self.layers))
 

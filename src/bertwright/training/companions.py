@@ -41,6 +41,8 @@ class Beside:
         if self.folder is None or (skip_weights and not self.is_frozen):
             return Model(self.architecture, self.companion.heads).train()
         loaded = load_model(self.folder, heads=self.companion.heads, dropout=0.0 if self.is_frozen else None, dtype=torch.float32, verify=True)
+        if loaded.created:
+            raise InputError(f"{self.companion.name} {self.folder} has no {' and no '.join(loaded.created)} head: take a checkpoint that was trained with one")
         if self.is_frozen:
             return loaded.model.requires_grad_(False).eval()
         return loaded.model.train()

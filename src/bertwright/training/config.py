@@ -6,7 +6,7 @@ from pathlib import Path
 from bertwright.objectives.config import ObjectiveConfig
 from bertwright.training.settings import TrainingConfig
 
-STARTS = ("neighbours", "random")
+STARTS = ("neighbours", "random", "teacher")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
     max_seq_length
         Tokens a row, [CLS] and [SEP] included.
     start
-        neighbours (heads that begin by looking at the tokens beside them) or random.
+        neighbours (heads that begin by looking at the tokens beside them), random, or teacher (layers taken from it).
     eval_samples
         Held-out samples per evaluation.
     also_evaluate

@@ -15,6 +15,7 @@ from bertwright.families import FAMILIES, Config, family_of, preset
 from bertwright.models.positions import with_positions
 from bertwright.models.resizing import NewRows
 from bertwright.models.starts import knows_neighbours
+from bertwright.models.taken import can_take
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.registry import objective
 from bertwright.text.tokenizer import Tokenizer
@@ -105,7 +106,9 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         problems.append(f"{shards.folder}: the training split is empty: prepare more text, or a smaller --validation_fraction")
     if problems or architecture is None or source is None or trained_for is None:
         raise InputError(*dict.fromkeys(problems))
-    resolved = _resolve(config, architecture, device)
+    if (taught := beside is not None and beside.is_frozen and can_take(architecture, beside.architecture)) is False and config.start == "teacher":
+        raise InputError("start teacher needs objective distill and a teacher of the model's width, whose layers do not share weights: leave it out")
+    resolved = _resolve(config, architecture, device, taught=taught)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
     budget = budget_of(resolved, source)
@@ -208,7 +211,7 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     return found
 
 
-def _resolve(config: PretrainConfig, architecture: Architecture, device: Device) -> PretrainConfig:
+def _resolve(config: PretrainConfig, architecture: Architecture, device: Device, *, taught: bool) -> PretrainConfig:
     """Every None filled in, from the model's size and the hardware."""
     width = architecture.hidden_size
     scale = (REFERENCE_WIDTH / width) ** 0.5
@@ -222,7 +225,7 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device)
         micro_batch_size=min(config.micro_batch_size or rows, max(1, batch_size // device.world_size)),
         learning_rate=config.learning_rate or adamw * scale,
         muon_learning_rate=config.muon_learning_rate or MUON_RATE * scale,
-        start=config.start or (None if config.init_from else "neighbours" if knows_neighbours(architecture) else "random"),
+        start=config.start or (None if config.init_from else "teacher" if taught else "neighbours" if knows_neighbours(architecture) else "random"),
         hidden_dropout_prob=architecture.last.block.dropout.embeddings,
         attention_probs_dropout_prob=architecture.last.block.dropout.attention,
         bf16=str(device.dtype) == "torch.bfloat16",

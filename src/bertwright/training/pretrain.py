@@ -17,6 +17,7 @@ from bertwright.models import Model
 from bertwright.models.positions import interpolated
 from bertwright.models.resizing import grown
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours
+from bertwright.models.taken import start_at_teacher
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
 from bertwright.training.card import model_card
@@ -120,6 +121,8 @@ def _with_companion(plan: Plan, model: Model, notes: list[str], *, skip_weights:
         notes.append(f"{name}: {shape}, " + (f"weights of {plan.beside.folder}" if plan.beside.folder else "new"))
         if not plan.beside.folder:
             start_at_frequencies(companion, _counts(plan))
+        if plan.config.start == "teacher":
+            notes.append("begun with {} of {} tensors of the teacher".format(*start_at_teacher(model, companion)))
     return plan.objective.together(model, companion)
 
 
