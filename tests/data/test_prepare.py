@@ -250,3 +250,31 @@ def test_wikitext_with_bert_s_vocabulary(tmp_path: Path) -> None:
     assert (tokenizer.vocab_size, tokenizer.lowercase, shards.train.tokens.dtype) == (30522, True, np.uint16)
     assert report.unknown_rate > 0.02
     assert 15 < report.sentence_lengths["median"] < 40
+
+
+@pytest.mark.parametrize("documents", [1, 30])
+def test_whole_words_of_a_segmenter_are_marked_in_both_splits(documents: int, tmp_path: Path) -> None:
+    pytest.importorskip("rjieba")
+    pytest.importorskip("opencc")
+    path = tmp_path / "chinese.txt"
+    path.write_text("\n\n".join(["我们在北京大学读书。他喜欢图书馆！好 GPT 4 model"] * documents) + "\n", encoding="utf-8")
+    report, shards = run(path, tmp_path / "out", segmenter="rjieba", min_frequency=1, validation_fraction=0.4)
+    tokenizer = Tokenizer.load(shards.tokenizer_folder)
+    found: set[str] = set()
+    for split in (shards.train, shards.validation):
+        begins = np.flatnonzero(split.word_starts)
+        assert set(split.sentences[:-1]) <= set(begins), "a sentence begins inside a word"
+        found |= {"".join(tokenizer.vocab[token].removeprefix("##") for token in word) for word in np.split(split.tokens, begins[1:])}
+    assert found == {"我们", "在", "北京大学", "读书", "。", "他", "喜欢", "图书馆", "！", "好", "GPT", "4", "model"}
+    assert report.words == int(shards.train.word_starts.sum())
+    assert any(line.startswith("words") and "rjieba" in line for line in report.lines())
+    assert not any("--segmenter" in note for note in report.notes)
+    plain, unmarked = run(path, tmp_path / "plain", min_frequency=1, validation_fraction=0.4)
+    assert any("--segmenter rjieba" in note for note in plain.notes)
+    assert unmarked.train.tokens.tolist() == shards.train.tokens.tolist(), "the segmenter changes the tokens"
+
+
+def test_a_segmenter_that_is_not_there_is_told_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        prepare([str(tmp_path / "none.txt")], out=tmp_path / "out", config=PrepareConfig(segmenter="jieba", max_seq_length=2))
+    assert len(caught.value.problems) == 3

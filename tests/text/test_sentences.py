@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertwright.text.sentences import WINDOW, guess_language, split_sentences
+from bertwright.text.sentences import LONGEST_CHINESE, WINDOW, guess_language, split_sentences
 
 
 def without_space(text: str) -> str:
@@ -20,6 +20,15 @@ def without_space(text: str) -> str:
         ("他说：“今天天气很好。”然后走了！真的吗？「你好。」他笑。", ["他说：“今天天气很好。”", "然后走了！", "真的吗？", "「你好。」", "他笑。"]),
         ("彼は言った。そして去った。", ["彼は言った。", "そして去った。"]),
         ("A line that\nis wrapped\r\n  here. Next.", ["A line that is wrapped here.", "Next."]),
+        ("天下大乱……群雄并起；各据一方。民不聊生！？", ["天下大乱……", "群雄并起；", "各据一方。", "民不聊生！？"]),
+        (
+            "太史公曰：“先人有言：‘自周公卒五百岁而有孔子。’意在斯乎！”小子何敢让焉。",
+            ["太史公曰：“先人有言：‘自周公卒五百岁而有孔子。’", "意在斯乎！”", "小子何敢让焉。"],
+        ),
+        ("他說：「你好！」然後走了。她問：『真的嗎？』", ["他說：「你好！」", "然後走了。", "她問：『真的嗎？』"]),
+        ('他说："好。"然后走了。"再见!"', ['他说："好。"', "然后走了。", '"再见!"']),
+        ("涨了3.5亿元,见 http://a.cn/b?c=1 和 No.1。对吗?对!", ["涨了3.5亿元,见 http://a.cn/b?c=1 和 No.1。", "对吗?", "对!"]),
+        ("我们说中文。He said so. We agree. 他也同意", ["我们说中文。", "He said so.", "We agree.", "他也同意"]),
         ("  \n\t ", []),
         ("", []),
         ("no end", ["no end"]),
@@ -27,6 +36,14 @@ def without_space(text: str) -> str:
 )
 def test_sentences(text: str, sentences: list[str]) -> None:
     assert split_sentences(text) == sentences
+
+
+def test_classical_text_without_punctuation_is_cut_short_at_what_pauses_there_are() -> None:
+    bare = "學而時習之不亦説乎有朋自遠方來不亦樂乎" * 40
+    assert max(map(len, split_sentences(bare))) == LONGEST_CHINESE
+    paused = "，".join(["學而時習之不亦説乎", "有朋自遠方來不亦樂乎"] * 40)
+    assert all(sentence.endswith(("，", "樂乎")) for sentence in split_sentences(paused))
+    assert split_sentences("學而時習之不亦説乎有朋自遠方來不亦樂乎") == ["學而時習之不亦説乎有朋自遠方來不亦樂乎"]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +77,10 @@ PIECES = st.sampled_from(
         "中国",
         "a" * 50,
         "…",
+        "；",
+        "，",
+        "』",
+        "?",
         "\u2028",
         "x@y.z",
     ]

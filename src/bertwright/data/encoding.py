@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from bertwright.data.documents import Document
 from bertwright.data.held_out import EncodedDocuments
+from bertwright.text.scripts import code_points, is_han
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.text.words import Segment, token_starts, word_begins
 
 BATCH_CHARACTERS = 1 << 19  # enough to keep every core busy; the tokenizer takes about a hundred bytes of memory for each token in flight
 READ_AHEAD = 3  # batches
@@ -41,6 +43,7 @@ class TextReader:
 
     def __init__(self, tokenizer: Tokenizer, *, unknown_marker: str | None) -> None:
         self.characters = 0
+        self.chinese = 0  # of the characters
         self.markers: Counter[str] = Counter()  # how often each of MARKERS stands in the text, and the marker that was given
         self._marker = None if unknown_marker is None else marker_pattern(unknown_marker)
         self._given = unknown_marker or ""
@@ -66,6 +69,7 @@ class TextReader:
     def _with_unknowns(self, sentences: list[str]) -> list[str]:
         text = "\n".join(sentences)
         self.characters += len(text)
+        self.chinese += 0 if text.isascii() else int(is_han(code_points(text)).sum())
         for known in MARKERS:
             self.markers[known] += text.count(known)
         if self._marker is None:
@@ -84,10 +88,11 @@ def marker_pattern(marker: str) -> re.Pattern[str]:
 
 
 class Encoder:
-    """Batches to token ids, in any thread. `extends`: the tokenizer that this one was made from, whose tokens are counted too."""
+    """Batches to token ids, in any thread. `extends`: the tokenizer that this one was made from, whose tokens are counted too; `segment`: finds the words of
+    Chinese text."""
 
-    def __init__(self, tokenizer: Tokenizer, *, extends: Tokenizer | None = None) -> None:
-        self.tokenizer, self.extends = tokenizer, extends
+    def __init__(self, tokenizer: Tokenizer, *, extends: Tokenizer | None = None, segment: Segment | None = None) -> None:
+        self.tokenizer, self.extends, self.segment = tokenizer, extends, segment
         self._before: list[int] = []  # tokens of each batch under `extends`: appending is safe between threads, adding is not
 
     @property
@@ -97,21 +102,26 @@ class Encoder:
 
     def encode(self, batch: TextBatch) -> EncodedDocuments:
         """Token ids of a batch; sentences and documents that come out empty are left out."""
-        parts = [_encode_some(some, self.tokenizer) for some in _slices(batch.sentences)]
+        parts = [self._encode_some(some) for some in _slices(batch.sentences)]
         if self.extends is not None:
             self._before.append(sum(len(ids) for some in _slices(batch.sentences) for ids in self.extends.encode_ids(some)))
-        tokens, lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        tokens, lengths, starts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         document = np.repeat(np.arange(len(batch.document_lengths)), batch.document_lengths)
         document_lengths = np.bincount(document[lengths > 0], minlength=len(batch.document_lengths))
         digests = np.frombuffer(batch.digests, dtype="<u8")
         kept = document_lengths > 0
-        return EncodedDocuments(tokens, lengths[lengths > 0], document_lengths[kept], digests[kept])
+        return EncodedDocuments(tokens, lengths[lengths > 0], document_lengths[kept], digests[kept], None if self.segment is None else starts)
 
-
-def _encode_some(sentences: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    ids = tokenizer.encode_ids(sentences)
-    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-    return np.fromiter(chain.from_iterable(ids), dtype=np.uint32, count=int(lengths.sum())), lengths
+    def _encode_some(self, sentences: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
+        """Ids, tokens of each sentence, and which tokens begin a word: nothing where no segmenter says so."""
+        if self.segment is None:
+            ids, starts = self.tokenizer.encode_ids(sentences), np.empty(0, dtype=np.bool_)
+        else:
+            pieces = self.tokenizer.pieces(sentences)
+            ids = [cut.ids for cut in pieces]
+            starts = token_starts(sentences, pieces, word_begins(sentences, self.segment), self.tokenizer.word_start_table)
+        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        return np.fromiter(chain.from_iterable(ids), dtype=np.uint32, count=int(lengths.sum())), lengths, starts
 
 
 def _slices(sentences: list[str]) -> Iterator[list[str]]:

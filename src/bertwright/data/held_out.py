@@ -10,18 +10,21 @@ KeyArray = NDArray[np.uint64]
 
 
 class EncodedDocuments(NamedTuple):
-    """Documents as token ids. tokens: [T]; sentence_lengths: int64 [S] tokens; document_lengths: int64 [D] sentences; digests: uint64 [D]."""
+    """Documents as token ids. tokens: [T]; sentence_lengths: int64 [S] tokens; document_lengths: int64 [D] sentences; digests: uint64 [D]; word_starts:
+    bool [T], None where the tokenizer's table says it all."""
 
     tokens: NDArray[np.uint32]
     sentence_lengths: NDArray[np.int64]
     document_lengths: NDArray[np.int64]
     digests: KeyArray
+    word_starts: NDArray[np.bool_] | None = None
 
     def select(self, chosen: NDArray[np.bool_]) -> "EncodedDocuments":
         """The documents where `chosen` (bool [D]) is true."""
         sentences = np.repeat(chosen, self.document_lengths)
         tokens = np.repeat(sentences, self.sentence_lengths)
-        return EncodedDocuments(self.tokens[tokens], self.sentence_lengths[sentences], self.document_lengths[chosen], self.digests[chosen])
+        starts = None if self.word_starts is None else self.word_starts[tokens]
+        return EncodedDocuments(self.tokens[tokens], self.sentence_lengths[sentences], self.document_lengths[chosen], self.digests[chosen], starts)
 
 
 class HeldOut:
@@ -107,4 +110,5 @@ def _cut_inside(document: EncodedDocuments, fraction: float) -> Iterator[tuple[b
     tokens = int(document.sentence_lengths[:kept].sum())
     for side, token_part, sentence_part in ((False, slice(None, tokens), slice(None, kept)), (True, slice(tokens, None), slice(kept, None))):
         lengths = document.sentence_lengths[sentence_part]
-        yield side, EncodedDocuments(document.tokens[token_part], lengths, np.array([len(lengths)]), document.digests)
+        starts = None if document.word_starts is None else document.word_starts[token_part]
+        yield side, EncodedDocuments(document.tokens[token_part], lengths, np.array([len(lengths)]), document.digests, starts)

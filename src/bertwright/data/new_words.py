@@ -13,6 +13,7 @@ from bertwright.text.description import BYTE_SPACES
 from bertwright.text.extension import NewEntry, Vocabulary, check_kind
 from bertwright.text.scripts import code_points, has_han, is_han
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.text.words import Segment
 
 LEAST = 5  # occurrences: fewer, and a new row learns nothing
 LONGEST_PIECES = 12  # of a word that a new WordPiece entry joins
@@ -23,11 +24,10 @@ COHESION, BOUND = 4.0, 0.7
 # A string that stands inside one and the same longer word in this share of its places is no word itself.
 FRAGMENT = 0.6
 
-Words = Callable[[str], Sequence[str]]
 Span = tuple[str, ...]
 
 
-def find_new_words(tokenizer: Tokenizer, texts: Sequence[str], *, count: int, segment: Words | None) -> Tokenizer:
+def find_new_words(tokenizer: Tokenizer, texts: Sequence[str], *, count: int, segment: Segment | None) -> Tokenizer:
     """The tokenizer with the `count` entries that would have saved `texts` the most tokens.
 
     WordPiece: words and pieces that it cuts; words of several Chinese characters, by `segment` or, without one, by how firmly their characters hold together;
@@ -150,14 +150,14 @@ class _Joining:
         return changed
 
 
-def _chinese_words(texts: Sequence[str], segment: Words | None, tokenizer: Tokenizer) -> dict[str, int]:
+def _chinese_words(texts: Sequence[str], segment: Segment | None, tokenizer: Tokenizer) -> dict[str, int]:
     """Words of two to `LONGEST_WORD` Chinese characters, all of which the tokenizer knows, and how often they occur."""
     found = cohesive_words(texts) if segment is None else _segmented(texts, segment)
     entries = set(tokenizer.vocab)
     return {word: number for word, number in found.items() if number >= LEAST and word not in entries and entries.issuperset(word)}
 
 
-def _segmented(texts: Iterable[str], segment: Words) -> Counter[str]:
+def _segmented(texts: Iterable[str], segment: Segment) -> Counter[str]:
     words = (word for text in texts if has_han(text) for word in segment(text))
     counted = Counter(words)
     return Counter({word: number for word, number in counted.items() if 2 <= len(word) <= LONGEST_WORD and bool(is_han(code_points(word)).all())})

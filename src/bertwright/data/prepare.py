@@ -25,8 +25,12 @@ from bertwright.data.vocabulary import extend, guess_vocab_size, load_tokenizer,
 from bertwright.errors import InputError
 from bertwright.text.sentinels import with_sentinels
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.text.words import Segment, find_segmenter
 
 __all__ = ["Plan", "PrepareConfig", "Progress", "plan", "prepare"]
+
+
+MUCH_CHINESE = 0.2  # of the characters: from there on its words matter
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Plan:
     reading: Reading
     reason: str
     tokenizer: str
+    segment: Segment | None = None
 
     def lines(self) -> list[str]:
         """The plan in words."""
@@ -70,6 +75,11 @@ def plan(inputs: Sequence[str], config: PrepareConfig, *, spool: Path) -> Plan:
             found.append(find_sources(names, spool=spool) if names or names is inputs else Sources(()))
         except InputError as error:
             problems += error.problems
+    segment = None
+    try:
+        segment = find_segmenter(config.segmenter) if config.segmenter is not None else None
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(*problems)
     sources, validation = found
@@ -91,7 +101,7 @@ def plan(inputs: Sequence[str], config: PrepareConfig, *, spool: Path) -> Plan:
     else:
         entries = config.vocab_size or f"about {guess_vocab_size(text_size(sources), kind=config.tokenizer_type)}"
         tokenizer = f"{config.tokenizer_type}, {entries} entries, trained on the text"
-    return Plan(sources, validation, reading, reason, tokenizer)
+    return Plan(sources, validation, reading, reason, tokenizer, segment)
 
 
 def prepare(inputs: Sequence[str], *, out: Path, config: PrepareConfig | None = None, progress: Callable[[Progress], None] | None = None) -> CorpusReport:
@@ -110,7 +120,7 @@ def prepare(inputs: Sequence[str], *, out: Path, config: PrepareConfig | None = 
             tokenizer = with_sentinels(tokenizer, config.sentinels)
             tokenizer.save(writer.path / "tokenizer")
             writer.begin(vocab_size=tokenizer.vocab_size, word_start_table=tokenizer.word_start_table)
-            corpus = _Corpus(planned, config, Encoder(tokenizer, extends=base))
+            corpus = _Corpus(planned, config, Encoder(tokenizer, extends=base, segment=planned.segment))
             corpus.write(writer, show)
             writer.close()
         show(Progress("report", planned.sources.size, planned.sources.size))
@@ -133,7 +143,9 @@ def _tokenizer(planned: Plan, config: PrepareConfig, show: Callable[[Progress], 
         described = f"{tokenizer.kind} of {config.tokenizer}"
         if config.add_vocabulary is None:
             return tokenizer, None, described
-        extended, base = extend(tokenizer, config.add_vocabulary, planned.sources, planned.reading, seed=config.seed, progress=progress)
+        extended, base = extend(
+            tokenizer, config.add_vocabulary, planned.sources, planned.reading, segment=planned.segment, seed=config.seed, progress=progress
+        )
         return extended, base, f"{described} with {extended.vocab_size - base.vocab_size:,} entries added"
     tokenizer, described = train_on(
         planned.sources,
@@ -165,7 +177,7 @@ class _Corpus:
         total = self.plan.sources.size + self.plan.validation.size
 
         def add(held_out: bool, documents: EncodedDocuments) -> None:
-            splits[held_out].add(documents.tokens, documents.sentence_lengths, documents.document_lengths)
+            splits[held_out].add(documents.tokens, documents.sentence_lengths, documents.document_lengths, word_starts=documents.word_starts)
             self.digests[held_out].frombytes(documents.digests.tobytes())
 
         def shown(documents: EncodedDocuments) -> EncodedDocuments:
@@ -211,6 +223,8 @@ class _Corpus:
             tokenizer=description,
             vocab_size=tokenizer.vocab_size,
             lowercase=tokenizer.lowercase,
+            words=train.words,
+            segmenter=self.config.segmenter,
             new_vocabulary=self._new_vocabulary(train.tokens + held.tokens),
             documents=train.documents,
             sentences=train.sentences,
@@ -253,6 +267,8 @@ class _Corpus:
 
     def _notes(self) -> tuple[str, ...]:
         notes = []
+        if self.config.segmenter is None and self.text.chinese > MUCH_CHINESE * self.text.characters:
+            notes.append("much of the text is Chinese, each of whose characters counts as a word: --segmenter rjieba marks whole words, for masking them whole")
         if self.plan.sources.passed_over:
             notes.append(f"{self.plan.sources.passed_over} files of other kinds were passed over")
         if self.tally.invisible_characters:

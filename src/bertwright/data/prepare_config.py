@@ -31,6 +31,8 @@ class PrepareConfig:
         vocab.txt, tokenizer.json, a folder with one, or any checkpoint; trained on the text if left out.
     add_vocabulary
         New entries for the given tokenizer: how many are to be found in the text, or a file with one word a line.
+    segmenter
+        Finds the words of Chinese text, for masking whole ones: rjieba, or module:function of your own (a text to a list of words).
     tokenizer_type
         Kind to train: wordpiece, bpe, unigram or word.
     vocab_size
@@ -61,6 +63,7 @@ class PrepareConfig:
     unknown_marker: str | None = None
     tokenizer: str | None = None
     add_vocabulary: int | str | None = None
+    segmenter: str | None = None
     tokenizer_type: TokenizerType = "wordpiece"
     vocab_size: int | None = None
     sentinels: int = 0

@@ -61,6 +61,7 @@ class CorpusReport:
 
     duplicates: documents whose words repeat an earlier one's, training and validation each for itself; leakage: validation documents that stand in
     the training documents too. unigram_entropy: of the training tokens, the loss of a model that only knows how frequent each token is.
+    words: of the training text, its signs too; segmenter: what found the Chinese ones.
     """
 
     files: int
@@ -93,6 +94,8 @@ class CorpusReport:
     unigram_entropy: float
     vocab_used: int
     text: Text
+    words: int = 0
+    segmenter: str | None = None
     new_vocabulary: NewVocabulary | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -115,6 +118,7 @@ class CorpusReport:
             "tokens": f"{self.tokens:,} for training, {self.validation_tokens:,} held out",
             "tokenizer": f"{self.tokenizer}, {self.vocab_size:,} entries, {self.vocab_used:,} of them in the training text",
             **({} if self.new_vocabulary is None else {"new vocabulary": self.new_vocabulary.line(self.characters)}),
+            **({} if self.segmenter is None else {"words": self._words()}),
             "unknown tokens": f"{self.unknown_rate:.3%}",
             "sentence lengths": _lengths(self.sentence_lengths),
             "document lengths": f"{_lengths(self.document_lengths)}; {share:.0%} have one sentence",
@@ -128,6 +132,9 @@ class CorpusReport:
         shown = [f"{name:<{width}}{value}" for name, value in rows.items()]
         shown += [f"{'note':<{width}}{note}" for note in self.notes]
         return shown + [f"warning: {warning}" for warning in self.warnings]
+
+    def _words(self) -> str:
+        return f"{self.words:,} for training, found by {self.segmenter}, {self.tokens / max(self.words, 1):.2f} tokens each"
 
 
 def _many(count: int, noun: str) -> str:

@@ -175,7 +175,7 @@ class SplitWriter:
     def __init__(self, folder: Path, *, vocab_size: int, word_start_table: NDArray[np.bool_]) -> None:
         folder.mkdir()
         self.dtype = token_dtype(vocab_size)
-        self.documents = self.sentences = self.tokens = 0
+        self.documents = self.sentences = self.tokens = self.words = 0
         self.token_counts = np.zeros(vocab_size, dtype="<i8")
         self._word_starts = word_start_table.astype(np.uint8)
         self._folder = folder
@@ -183,14 +183,19 @@ class SplitWriter:
         for name in ("sentences", "documents"):
             self._files[name].write(np.zeros(1, dtype="<i8").tobytes())
 
-    def add(self, tokens: NDArray[Any], sentence_lengths: NDArray[Any], document_lengths: NDArray[Any]) -> None:
-        """Appends documents. tokens: [T]; sentence_lengths: [S], in tokens, sum T; document_lengths: [D], in sentences, sum S."""
+    def add(
+        self, tokens: NDArray[Any], sentence_lengths: NDArray[Any], document_lengths: NDArray[Any], *, word_starts: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Appends documents. tokens: [T]; sentence_lengths: [S], in tokens, sum T; document_lengths: [D], in sentences, sum S; word_starts: [T], in place
+        of what the table says."""
         if len(tokens) != sentence_lengths.sum() or len(sentence_lengths) != document_lengths.sum():
             raise ValueError(f"lengths do not add up: {len(tokens)} tokens, {len(sentence_lengths)} sentences")
         ids = tokens.astype(self.dtype, copy=False)
         self.token_counts += np.bincount(ids, minlength=len(self.token_counts))
         self._files["tokens"].write(ids.tobytes())
-        self._files["word_starts"].write(self._word_starts[ids].tobytes())
+        starts = self._word_starts[ids] if word_starts is None else word_starts.astype(np.uint8)
+        self.words += int(starts.sum())
+        self._files["word_starts"].write(starts.tobytes())
         self._files["sentences"].write((self.tokens + np.cumsum(sentence_lengths, dtype="<i8")).tobytes())
         self._files["documents"].write((self.sentences + np.cumsum(document_lengths, dtype="<i8")).tobytes())
         self.tokens += len(tokens)

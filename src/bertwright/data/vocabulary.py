@@ -15,6 +15,7 @@ from bertwright.text.backends import Kind
 from bertwright.text.extension import extended_by_words
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.text.training import train_tokenizer
+from bertwright.text.words import Segment
 
 SAMPLE = 1 << 25  # characters: a vocabulary learnt from 32 million hardly changes with more, and the trainer's memory is bounded
 UNIGRAM_SAMPLE = 1 << 23  # characters: Unigram's trainer holds a suffix array of its text
@@ -51,15 +52,17 @@ class Extended(NamedTuple):
     base: Tokenizer
 
 
-def extend(base: Tokenizer, asked: int | str, sources: Sources, reading: Reading, *, seed: int, progress: Callable[[int], None]) -> Extended:
-    """A tokenizer with `asked` new entries found in the sources, or with those of a file that has one word a line.
+def extend(
+    base: Tokenizer, asked: int | str, sources: Sources, reading: Reading, *, segment: Segment | None, seed: int, progress: Callable[[int], None]
+) -> Extended:
+    """A tokenizer with `asked` new entries found in the sources, or with those of a file that has one word a line. segment: finds Chinese words.
 
     Raises InputError where a word exists already or cannot be held, where the text gives too few, and for a kind of tokenizer that cannot grow.
     """
     if isinstance(asked, str):
         return Extended(extended_by_words(base, words_of_file(_lines(Path(asked).expanduser()), asked)), base)
     texts, _ = _sample(sources, reading, limit=SAMPLE, size=text_size(sources), seed=seed, progress=progress)
-    return Extended(find_new_words(base, texts, count=asked, segment=None), base)
+    return Extended(find_new_words(base, texts, count=asked, segment=segment), base)
 
 
 def _lines(path: Path) -> list[str]:
