@@ -20,8 +20,9 @@ LENGTH_STEP = 8
 class Batch:
     """Frozen. `weights` says what each loss term of this batch is divided by (masked tokens, pairs), before anything is computed.
 
-    input_ids, token_type_ids: [batch, length]; predict_positions: flat places into them, ascending, [scored]; prediction_labels: [scored];
-    next_sentence_label: [batch]; numbers: the samples' numbers in the run, [batch]; tokens: how many are no padding.
+    input_ids, token_type_ids: [batch, length]; target_ids: what a decoder beside an encoder is to write, [batch, target length]; predict_positions: flat places
+    into those, else into input_ids, ascending, [scored]; prediction_labels: [scored];
+    next_sentence_label, sentence_order_label: [batch]; numbers: the samples' numbers in the run, [batch]; tokens: how many are no padding.
     """
 
     input_ids: Tensor
@@ -30,9 +31,11 @@ class Batch:
     tokens: int
     weights: Mapping[str, float]
     token_type_ids: Tensor | None = None
+    target_ids: Tensor | None = None
     predict_positions: Tensor | None = None
     prediction_labels: Tensor | None = None
     next_sentence_label: Tensor | None = None
+    sentence_order_label: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         """The same batch on another device, copied without waiting."""

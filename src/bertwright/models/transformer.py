@@ -71,7 +71,7 @@ class Model(nn.Module):
         if self.encoder is not None and self.decoder is not None:
             if isinstance(layout, Packed):
                 raise ValueError("a model of two stacks takes one text a row: give it padded rows")
-            shifted = self._shifted(input_ids) if decoder_input_ids is None else decoder_input_ids
+            shifted = self.shifted(input_ids) if decoder_input_ids is None else decoder_input_ids
             own = Watch.of(states=output_hidden_states, attentions=output_attentions)
             memory = memory or self.remember(input_ids, attention_mask, layout=layout, watch=own)
             decoder_layout = Padded(None if decoder_attention_mask is None else decoder_attention_mask.bool())
@@ -192,8 +192,9 @@ class Model(nn.Module):
         others = [head for kind, head in self.heads.items() if kind != POOLER]
         return bool(self.heads) and self.decoder is None and all(isinstance(head, Labelling) and head.reads in ("pooled", "first") for head in others)
 
-    def _shifted(self, input_ids: Tensor) -> Tensor:
-        """The input one place to the right, as BART's decoder reads it (Lewis et al. 2019, released code)."""
+    def shifted(self, input_ids: Tensor) -> Tensor:
+        """[batch, length] ids one place to the right behind the token that a decoder begins with, as it reads what it is to write (Lewis et al. 2019, released
+        code). Raises ValueError where the config names no such token."""
         start = self.architecture.decoder_start_id
         if start is None:
             raise ValueError("give decoder_input_ids: this model's config.json names no decoder_start_token_id")

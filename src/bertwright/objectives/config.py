@@ -3,30 +3,27 @@
 from dataclasses import dataclass
 
 from bertwright.objectives.companion_config import CompanionConfig
+from bertwright.objectives.masking_config import MaskingConfig
+from bertwright.objectives.noise_config import NoiseConfig
 
-OBJECTIVES = ("mlm+nsp", "mlm", "rtd", "distill")
+OBJECTIVES = ("mlm+nsp", "mlm", "mlm+sop", "rtd", "distill", "contrastive", "clm", "span_corruption", "prefix_lm", "denoising")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig(CompanionConfig):
+class ObjectiveConfig(MaskingConfig, CompanionConfig, NoiseConfig):
     """What is learnt from the text.
 
     Parameters
     ----------
     objective
-        mlm+nsp, mlm, rtd or distill.
-    mlm_probability
-        Share of the tokens that are masked.
+        mlm+nsp, mlm, mlm+sop, rtd, distill, contrastive, clm, span_corruption, prefix_lm or denoising.
     """
 
     objective: str = "mlm+nsp"
-    mlm_probability: float = 0.15
 
     def objective_problems(self) -> list[str]:
         """One line for each value that cannot stand; empty when all can."""
-        found = self.companion_problems()
+        found = self.masking_problems() + self.companion_problems() + self.noise_problems()
         if self.objective not in OBJECTIVES:
             found.append(f"objective is {self.objective!r}: take one of {', '.join(OBJECTIVES)}")
-        if not 0 < self.mlm_probability < 1:
-            found.append(f"mlm_probability is {self.mlm_probability}: it must lie between 0 and 1, for example 0.15")
         return found

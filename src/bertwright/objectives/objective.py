@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ class Term:
 
 
 Losses = Mapping[str, Term]
+Vectors = Literal["cls", "mean"]
 
 
 class Trainable(Protocol):
@@ -59,14 +60,38 @@ class Objective(Trainable, Protocol):
         return 0
 
     @property
+    def stacks(self) -> tuple[str, ...]:
+        """The stacks of the models that it can train: a reader's alone unless it says other."""
+        return ("encoder",)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The roles that it needs the vocabulary to have a token for, see `Vocabulary.check`."""
+        return ("pad", "cls", "sep", "mask")
+
+    @property
     def simpler(self) -> "Objective | None":
         """What held-out text is measured with where it cannot serve this objective; None where there is nothing simpler."""
         return None
 
     @property
+    def measured(self) -> "Objective":
+        """The same as held-out text is measured with all through a run."""
+        return self
+
+    def over(self, samples: float) -> "Objective":
+        """The same for a run of so many samples, where what it does moves with the run's progress."""
+        return self
+
+    @property
     def decomposes(self) -> bool:
         """Whether the loss of a batch is the sum of its parts' (contrastive losses are not, so an update is one pass)."""
         return True
+
+    @property
+    def vectors(self) -> Vectors | None:
+        """How a text becomes the vector that is learnt; None where none is."""
+        return None
 
     @property
     def dropout(self) -> float:

@@ -77,3 +77,8 @@ def token_text(value: object) -> str | None:
     if isinstance(value, Mapping):
         value = value.get("content")
     return value if isinstance(value, str) else None
+
+
+def sentinel(number: int) -> str:
+    """T5's name of the token that marks gap `number` of a text (Raffel et al. 2019, released vocabulary)."""
+    return f"<extra_id_{number}>"

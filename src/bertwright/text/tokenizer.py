@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from bertwright.text.files import read_tokenizer
 from bertwright.text.origin import Loaded, Origin
 from bertwright.text.pieces import Pieces, Template, cut, template_of
 from bertwright.text.segmentation import with_jieba
-from bertwright.text.special import ALL_ROLES, SpecialTokens
+from bertwright.text.special import ALL_ROLES, SpecialTokens, sentinel
 from bertwright.text.surrogates import without_surrogates
 from bertwright.text.writing import write_tokenizer
 
@@ -169,6 +170,12 @@ class Tokenizer:
     def additional_special_tokens(self) -> tuple[str, ...]:
         """The special tokens without a role, by id, such as T5's <extra_id_0>."""
         return tuple(token.content for token in additional_special_tokens(self.backend, self.special))
+
+    @cached_property
+    def sentinel_ids(self) -> tuple[int, ...]:
+        """The ids of <extra_id_0>, <extra_id_1> and so on, in this order, as far as they go without a gap: what T5 marks gaps in a text with."""
+        known = {piece: number for number, piece in enumerate(self.vocab) if piece.startswith("<extra_id_")}
+        return tuple(known[sentinel(number)] for number in takewhile(lambda number: sentinel(number) in known, count()))
 
     def has(self, role: str) -> bool:
         """Whether there is a token for a role: pad, unk, cls, sep, mask, bos or eos. Raises ValueError for any other role."""

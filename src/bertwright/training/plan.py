@@ -5,25 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertwright.architecture import MLM, Absolute, Architecture
+from bertwright.architecture import Absolute, Architecture
 from bertwright.checkpoints.huggingface import read_architecture, read_config
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.data.samples import Source, Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
-from bertwright.families import FAMILIES, Config, family_of, preset
+from bertwright.families import Config, family_of, preset
 from bertwright.models.positions import with_positions
 from bertwright.models.resizing import NewRows
 from bertwright.models.starts import knows_neighbours
 from bertwright.models.taken import can_take
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.registry import objective
+from bertwright.objectives.suitable import misfit
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.companions import Beside, find_companion
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
 from bertwright.training.settings import TrainingConfig
+from bertwright.training.text_ids import text_ids
 from bertwright.training.texts import Text, texts_beside
 from bertwright.training.vocabulary import new_rows
 
@@ -36,7 +38,6 @@ ADAMW_ALONE_RATE = 5e-4
 PASS_TOKENS = {"cpu": 16_384, "cuda": 65_536}
 # Held-out samples of an evaluation on the way: a masked loss within about 0.05 at 128 tokens a sample.
 EVAL_SAMPLES = 256
-MASKED_FAMILIES = tuple(family.name for family in FAMILIES if MLM in family.heads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     if (taught := beside is not None and beside.is_frozen and can_take(architecture, beside.architecture)) is False and config.start == "teacher":
         raise InputError("start teacher needs objective distill and a teacher of the model's width, whose layers do not share weights: leave it out")
     resolved = _resolve(config, architecture, device, taught=taught)
+    if not trained_for.decomposes:
+        resolved = _one_pass(resolved, config, device)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
     budget = budget_of(resolved, source)
@@ -139,10 +142,11 @@ def _model(
         path = begun.folder if begun else Path(config.model)
         described = read_config(path)
         if not begun:
-            described.setdefault("vocab_size", shards.vocab_size)
+            described = {"vocab_size": shards.vocab_size, **text_ids(described, Vocabulary.of(tokenizer)), **described}
         found = read_architecture(path, config=described)
     else:
-        described = preset(config.model, vocab_size=shards.vocab_size, pad_token_id=tokenizer.pad_id)
+        described = preset(config.model, vocab_size=shards.vocab_size, **({"pad_token_id": tokenizer.pad_id} if tokenizer.has("pad") else {}))
+        described |= text_ids(described, Vocabulary.of(tokenizer))
         found = family_of(described).architecture(described)
     if grows:
         found = dataclasses.replace(found, vocab_size=max(found.vocab_size, tokenizer.vocab_size))
@@ -152,7 +156,7 @@ def _model(
     found = found.with_dropout(_rate(config.hidden_dropout_prob, dropout), attention=_rate(config.attention_probs_dropout_prob, dropout))
     family = family_of(described)
     # A table of positions that begins after the pad id's row keeps the id that it was learnt with: another would move every position.
-    pad_id = found.pad_id if begun and _counts_padding(found) else tokenizer.pad_id
+    pad_id = found.pad_id if (begun and _counts_padding(found)) or not tokenizer.has("pad") else tokenizer.pad_id
     # Through the family's own keys, so that a checkpoint says what was trained: not every family drops out at every place.
     described = {**described, **family.config(dataclasses.replace(found, pad_id=pad_id))}
     return described, family.architecture(described)
@@ -179,6 +183,7 @@ def _extended(architecture: Architecture, length: int) -> Architecture:
 
 
 def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer, config: PretrainConfig, trained_for: Objective | None) -> list[str]:
+    vocabulary = Vocabulary.of(tokenizer)
     found = architecture.problems()
     limit = architecture.max_length
     if limit is not None and config.max_seq_length > limit:
@@ -193,10 +198,8 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
             else (config.model, f"set vocab_size to {tokenizer.vocab_size} in it, or take it out")
         )
         found.append(f"{shards.folder} was made with a tokenizer of {tokenizer.vocab_size} entries, {name} has {architecture.vocab_size}: {mend}")
-    known = {head.kind for head in architecture.heads}
-    if lacking := [head for head in (trained_for.heads if trained_for else ()) if head not in known]:
-        mend = "take --objective mlm" if MLM in known else f"take a model of {', '.join(MASKED_FAMILIES)}"
-        found.append(f"objective {config.objective} needs heads that this model family lacks ({', '.join(lacking)}): {mend}")
+    if trained_for is not None and (unfit := misfit(trained_for, architecture, vocabulary, name=config.objective)):
+        found.append(unfit)
     elif trained_for is not None and architecture.last.segments < trained_for.segments:
         found.append(
             f"objective {config.objective} needs two token types, the model has {architecture.last.segments}: set type_vocab_size to 2, or take --objective mlm"
@@ -206,6 +209,8 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
             f"{config.init_from} has pad_token_id {architecture.pad_id} and counts its positions by it, the tokenizer of {shards.folder} pads with "
             f"{tokenizer.pad_id}: prepare the text again with a tokenizer whose padding has the id {architecture.pad_id}, or leave --init_from out"
         )
+    if trained_for is not None and trained_for.dropout and config.hidden_dropout_prob == 0:
+        found.append(f"hidden_dropout_prob is 0, and objective {config.objective} lives by dropout: leave it out, or take {trained_for.dropout}")
     if config.start == "neighbours" and not knows_neighbours(architecture):
         found.append("start neighbours needs learned absolute positions in an encoder as wide as its embeddings: take start random, or another model")
     return found
@@ -233,6 +238,17 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device,
         eval_samples=config.eval_samples or EVAL_SAMPLES,
         max_minutes=config.max_minutes if budgeted else DEFAULT_MINUTES,
     )
+
+
+def _one_pass(resolved: PretrainConfig, given: PretrainConfig, device: Device) -> PretrainConfig:
+    """The whole batch as one pass. Raises InputError where more are asked for."""
+    size, micro = resolved.batch_size or 1, given.micro_batch_size
+    if device.world_size > 1 or (micro is not None and micro < size):
+        raise InputError(
+            f"objective {given.objective} compares the rows of a batch with each other, so its loss is not the sum of smaller passes': "
+            + ("run it without torchrun" if device.world_size > 1 else f"leave micro_batch_size out, or take batch_size {micro}")
+        )
+    return dataclasses.replace(resolved, micro_batch_size=size)
 
 
 def budget_of(config: TrainingConfig, source: Source) -> Budget:

@@ -1,15 +1,18 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from bertwright.architecture import MLM
+from bertwright.architecture import LM, MLM
+from bertwright.checkpoints.generation import write_said
 from bertwright.checkpoints.huggingface import empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.checkpoints.sentence_transformers import SentenceFolder, write_sentence_folder
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.errors import InputError
@@ -32,7 +35,9 @@ from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
+from bertwright.training.text_ids import said_of_generation
 from bertwright.training.watching import begin, saving, watched
+from bertwright.training.written import WrittenTexts
 
 
 def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
@@ -76,6 +81,8 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
         if device.leads and MLM in plan.objective.heads:
             tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
+        if device.leads and "clm" in plan.objective.terms:
+            tell.add(WrittenTexts(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
         loop = Loop(
             updater=updater,
             stream=Stream(plan.source, seed=config.seed),
@@ -105,10 +112,25 @@ def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model:
 
     def card(name: str, state: TrainState) -> str:
         told: dict[str, Any] = {"data": plan.data(), "progress": state.progress, "metrics": state.metrics}
-        return model_card(plan.architecture, config, family=family, name=name, **told)
+        return model_card(plan.architecture, config, family=family, name=name, use=_use(plan), **told)
 
-    writer = CheckpointWriter(model, updater, tokenizer, plan.model_config, plan.data(), card)
+    said = said_of_generation(plan.architecture, plan.model_config, plan.begun.folder if plan.begun else None)
+
+    def beside(folder: Path) -> None:
+        write_said(folder, said=said)
+        if plan.objective.vectors is not None:
+            how = SentenceFolder(pooling=plan.objective.vectors, normalised=False, max_length=config.max_seq_length)
+            write_sentence_folder(folder, how, size=plan.architecture.hidden_size)
+
+    writer = CheckpointWriter(model, updater, tokenizer, plan.model_config, plan.data(), card, beside=beside)
     return saving(writer, run, device, tell, keep=config.save_total_limit)
+
+
+def _use(plan: Plan) -> str:
+    """What the trained model is for, in the words of its card."""
+    if MLM in plan.objective.heads:
+        return "fill"
+    return "embed" if plan.objective.vectors else "generate" if LM in plan.objective.heads else "encode"
 
 
 def _with_companion(plan: Plan, model: Model, notes: list[str], *, skip_weights: bool) -> nn.Module:
