@@ -16,14 +16,12 @@ from bertwright.data.report import CorpusReport
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
 from bertwright.errors import InputError
+from bertwright.evaluation.chosen import chosen_objective, measures_text
 from bertwright.evaluation.files import Evaluated, evaluate_file
 from bertwright.evaluation.pretraining import as_masked, chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
 from bertwright.inference.predictor import Predictor, load
 from bertwright.inference.tokenizers import with_tokenizer
-from bertwright.objectives.config import ObjectiveConfig
-from bertwright.objectives.objective import Objective
-from bertwright.objectives.registry import OBJECTIVES, objective
 from bertwright.reports.page import write_report_if_possible
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.devices import leads
@@ -114,6 +112,7 @@ def evaluate(
     checkpoint: str | Path,
     *inputs: str | Path,
     max_seq_length: int | None = None,
+    objective: str | None = None,
     mlm_probability: float = 0.15,
     eval_samples: int | None = None,
     batch_size: int = 32,
@@ -127,14 +126,16 @@ def evaluate(
 
     Of text (all of it), or of the held-out part of a shards folder, gives masked_loss and nsp_loss (nats), masked_accuracy, nsp_accuracy, perplexity,
     masked_tokens, samples, and to hold them against chance_loss (ln of the vocabulary) and unigram_entropy (of the shards' training part, or this text); masks
-    are fixed by a seed. max_seq_length: by default 128, or the model's positions where they are fewer; eval_samples: rows to read at most; batch_size: rows at
-    once. Next-sentence numbers are left out where the checkpoint has no such head, or the text no documents of two sentences.
+    are fixed by a seed. Of a model that writes, in place of the masked numbers, clm_loss, clm_accuracy and predicted_tokens, or those of the objective that it
+    was trained for. objective: another one to measure it with. max_seq_length: by default 128, or the model's positions where they are fewer; eval_samples:
+    rows to read at most; batch_size: rows at once. Next-sentence numbers are left out where the checkpoint has no such head, or the text no documents of two
+    sentences.
     Raises InputError naming every number that cannot stand, and for text, files or shards that do not fit the checkpoint.
     """
     if not inputs:
         raise InputError("evaluate needs something to measure on: a labelled file, or text, or a folder that prepare wrote")
     predictor = load(checkpoint, bf16=bf16)
-    if predictor.task is not None:
+    if not measures_text(predictor.task, [str(name) for name in inputs], asked=objective is not None):
         return dict(evaluate_labelled(predictor, *inputs, max_seq_length=max_seq_length, **columns).measured.metrics)
     if columns:
         raise InputError(*(f"{name} is for labelled files, and {checkpoint} was fine-tuned for no task: {predictor.ability}" for name in columns))
@@ -144,7 +145,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="bertwright-evaluate-") as scratch:
         split, frequencies = _splits(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=length)
         vocabulary = Vocabulary.of(predictor.tokenizer)
-        wanted = _objective(predictor, vocabulary, mlm_probability=mlm_probability)
+        wanted = chosen_objective(predictor, vocabulary, mlm_probability=mlm_probability, name=objective)
         held = held_out_text(wanted, split, vocabulary, length=length, samples=eval_samples)
         if held is None:
             raise InputError("the text has nothing to predict: give more of it, or shards that hold some out (--validation_fraction)")
@@ -199,14 +200,6 @@ def _splits(predictor: Predictor, inputs: list[str], *, scratch: Path, max_seq_l
     prepare_shards(inputs, out=scratch / "shards", config=config)
     everything = TokenShards.open(scratch / "shards").train
     return everything, everything
-
-
-def _objective(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability: float) -> Objective:
-    """The fullest objective that the checkpoint has the heads for."""
-    known = [objective(ObjectiveConfig(objective=name, mlm_probability=mlm_probability), vocabulary) for name in OBJECTIVES]
-    if served := [one for one in known if set(one.heads) <= set(predictor.heads)]:
-        return max(served, key=lambda one: len(one.terms))
-    raise InputError(f"{predictor.checkpoint} has no masked-language head to measure: take a checkpoint that `bertwright pretrain` wrote")
 
 
 def _config(kind: type[Config], options: Mapping[str, Any]) -> Config:

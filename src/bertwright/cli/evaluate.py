@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bertwright.inference.predictor import Predictor
 
 ROWS_AT_ONCE = 1024
+# What is measured of a model that writes, by its objective, in the words of the output.
+WRITING = {"clm": "next-token", "span_corruption": "gap", "prefix_lm": "next-token", "denoising": "restoring"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,8 @@ class MaskedFlags:
 
     Parameters
     ----------
+    objective
+        What to measure, such as prefix_lm; by default what the model was trained for.
     mlm_probability
         Share of the tokens that are masked, 0.15 unless given.
     eval_samples
@@ -74,6 +78,7 @@ class MaskedFlags:
         Rows at once, 32 unless given; changes speed and memory only.
     """
 
+    objective: str | None = None
     mlm_probability: float | None = None
     eval_samples: int | None = None
     batch_size: int | None = None
@@ -97,8 +102,8 @@ def evaluate(
     """Measure a checkpoint: a fine-tuned one on labelled rows, one of pre-training on text.
 
     Labelled rows give the metrics of the task, each with its 95% interval (bootstrap over rows), and what the commonest answer reaches.
-    Text gives masked loss, accuracy and perplexity beside chance, and next-sentence accuracy. The masks are drawn from a fixed seed, so that the numbers of
-    two checkpoints compare.
+    Text gives masked loss, accuracy and perplexity beside chance, and next-sentence accuracy; of a model that writes, those of the tokens that it predicts. The
+    masks are drawn from a fixed seed, so that the numbers of two checkpoints compare.
 
     Args:
         checkpoint: run folder, checkpoint folder, any Hugging Face folder or hub name.
@@ -112,12 +117,13 @@ def evaluate(
     """
     from bertwright.api import evaluate as measure
     from bertwright.checkpoints.resolve import find_checkpoint
+    from bertwright.evaluation.chosen import measures_text
     from bertwright.inference.predictor import load
     from bertwright.tasks.registry import task_of
 
     found = find_checkpoint(checkpoint)
     print(found.said, file=sys.stderr)
-    if task_of(found.folder) is not None:
+    if not measures_text(task_of(found.folder), data, asked=bool(masked.given())):
         if problems := [f"--{name} is for text, and {checkpoint} is measured on labelled rows: leave it out" for name in masked.given()]:
             raise InputError(*problems)
         _evaluate_rows(load(found.folder, bf16=bf16), data, labelled, max_seq_length=max_seq_length, as_json=json)
@@ -184,11 +190,16 @@ def labelled_lines(found: "Evaluated") -> list[str]:
 
 def lines(metrics: dict[str, float]) -> list[str]:
     """The metrics as a reader wants them, each with its unit and what to hold it against."""
+    name = next((name for name in WRITING if f"{name}_loss" in metrics), "masked")
+    words, counted = WRITING.get(name, "masked"), metrics["masked_tokens" if name == "masked" else "predicted_tokens"]
+    beside = f"(chance {metrics['chance_loss']:.2f}, word frequencies alone {metrics['unigram_entropy']:.2f})"
     shown = [
-        f"masked loss       {metrics['masked_loss']:.4f} nats   (chance {metrics['chance_loss']:.2f}, word frequencies alone {metrics['unigram_entropy']:.2f})",
-        f"masked accuracy   {metrics['masked_accuracy']:.2%}",
+        f"{f'{words} loss':<17} {metrics[f'{name}_loss']:.4f} nats   {beside}",
+        f"{f'{words} accuracy':<17} {metrics[f'{name}_accuracy']:.2%}",
         f"perplexity        {metrics['perplexity']:.2f}   (chance {math.exp(metrics['chance_loss']):.0f})",
     ]
     if "nsp_accuracy" in metrics:
         shown += [f"next sentence     {metrics['nsp_accuracy']:.2%} right, loss {metrics['nsp_loss']:.4f} nats   (chance 50%, {math.log(2):.4f})"]
-    return [*shown, f"measured on       {metrics['masked_tokens']:,.0f} masked tokens in {metrics['samples']:,.0f} rows"]
+    if "sop_accuracy" in metrics:
+        shown += [f"sentence order    {metrics['sop_accuracy']:.2%} right, loss {metrics['sop_loss']:.4f} nats   (chance 50%, {math.log(2):.4f})"]
+    return [*shown, f"measured on       {counted:,.0f} {'masked' if name == 'masked' else 'predicted'} tokens in {metrics['samples']:,.0f} rows"]

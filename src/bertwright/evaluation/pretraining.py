@@ -94,8 +94,10 @@ def evaluate(model: nn.Module, objective: Objective, stream: Stream, *, samples:
 
 
 def as_masked(found: Mapping[str, float]) -> dict[str, float]:
-    """What `evaluate` found under the names that users know: masked_loss, masked_accuracy, masked_tokens; other terms under their own, without counts."""
+    """What `evaluate` found under the names that users know: masked_loss, masked_accuracy, masked_tokens; predicted_tokens of a model that writes; other terms
+    under their own, without counts."""
     names = {"mlm_loss": "masked_loss", "mlm_accuracy": "masked_accuracy", "mlm_count": "masked_tokens"}
+    names |= {f"{name}_count": "predicted_tokens" for name in PREDICT_TOKENS if name != "mlm"}
     shown = {names.get(key, key): value for key, value in found.items()}
     return {key: value for key, value in shown.items() if not key.endswith("_count") and key != "loss"}
 
