@@ -19,6 +19,9 @@ from bertwright.text.tokenizer import Tokenizer
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = tuple(f"{first}{second}{third}" for first in "bdgklm" for second in "aeio" for third in "nr")
 
+# What keys of config.json make the tiny BERT a model with the heads of each objective that BERT has not.
+OTHER_FAMILIES: dict[str, dict[str, Any]] = {"mlm+sop": {"model_type": "albert", "embedding_size": 48, "initializer_range": 0.1}}
+
 Documents = Sequence[Sequence[Sequence[int]]]
 
 
@@ -82,11 +85,12 @@ def documents() -> Callable[..., list[list[list[int]]]]:
 
 @pytest.fixture(scope="session")
 def tiny_config_json(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Callable[..., str]:
-    """(**changes) -> the path of a config.json of a BERT of 2 layers x 16, 2 heads, 64 positions."""
+    """(objective="", **changes) -> the path of a config.json of a BERT, or of a model with the objective's heads: 2 layers x 16, 2 heads, 64 positions."""
 
-    def write(**changes: Any) -> str:
+    def write(objective: str = "", **changes: Any) -> str:
         sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
-        config = {"model_type": "bert", "vocab_size": tokenizer.vocab_size, "type_vocab_size": 2, "pad_token_id": 0, **sizes, **changes}
+        usual = {"model_type": "bert", "vocab_size": tokenizer.vocab_size, "type_vocab_size": 2, "pad_token_id": 0}
+        config = {**usual, **sizes, **OTHER_FAMILIES.get(objective, {}), **changes}
         path = tmp_path_factory.mktemp("config") / "config.json"
         path.write_text(json.dumps(config), encoding="utf-8")
         return str(path)

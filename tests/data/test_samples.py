@@ -10,7 +10,9 @@ import torch
 
 from bertwright.blocks.layout import Packed
 from bertwright.data import keys as draws
-from bertwright.data.samples import PackedRows, Samples, SentencePairs, Vocabulary, concatenate, truncate
+from bertwright.data.packed_rows import PackedRows
+from bertwright.data.samples import Samples, Vocabulary, concatenate
+from bertwright.data.sentence_pairs import SentencePairs, truncate
 from bertwright.data.shards import Split, write_shards
 from bertwright.errors import InputError
 

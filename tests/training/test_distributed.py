@@ -177,7 +177,7 @@ def rows(run: Path, kind: str) -> list[dict[str, float]]:
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, shards: TokenShards, config: PretrainConfig, tiny_config_json: Callable[..., str]) -> None:
-    configs = {objective: dataclasses.replace(config, objective=objective) for objective in OBJECTIVES}
+    configs = {objective: dataclasses.replace(config, model=tiny_config_json(objective), objective=objective) for objective in OBJECTIVES}
     # Shared blocks, an output of its own with a bias that nobody reads, a gate and windows.
     others = {name: dataclasses.replace(config, model=f"{name}-tiny", objective="mlm", max_steps=3) for name in ("albert", "roberta", "modernbert")}
     untied = dataclasses.replace(config, model=tiny_config_json(tie_word_embeddings=False), objective="mlm", max_steps=3)

@@ -88,12 +88,16 @@ CHOICES = [
     {"objective": "mlm", "optimizer": "adamw"},
     {"objective": "mlm+nsp", "optimizer": "adamw", "bf16": True},
     {"objective": "mlm", "optimizer": "muon", "bf16": True},
+    {"objective": "mlm+sop", "optimizer": "muon"},
+    {"objective": "mlm", "mask_unit": "span", "mlm_probability_end": 0.05, "optimizer": "adamw"},
 ]
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice.values())))
-def test_a_stopped_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path, shards: TokenShards, config: PretrainConfig, choice: dict[str, object]) -> None:
-    config = dataclasses.replace(config, **choice)
+def test_a_stopped_run_ends_with_the_bits_of_one_that_was_not(
+    tmp_path: Path, shards: TokenShards, config: PretrainConfig, choice: dict[str, object], tiny_config_json: Callable[..., str]
+) -> None:
+    config = dataclasses.replace(config, model=tiny_config_json(str(choice["objective"])), **choice)
     pretrain(shards.folder, out=tmp_path / "straight", config=config)
     with pytest.raises(Interrupted) as stopped:
         pretrain(shards.folder, out=tmp_path / "stopped", config=config, observers=(kill_at(2),))

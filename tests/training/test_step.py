@@ -12,7 +12,7 @@ from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
 from bertwright.errors import NonFiniteError
-from bertwright.families.bert import BERT
+from bertwright.families import FAMILIES
 from bertwright.models import Model
 from bertwright.objectives.config import ObjectiveConfig
 from bertwright.objectives.objective import Losses, Objective, Term
@@ -23,12 +23,16 @@ from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 from bertwright.training.step import Updater
 
+# Objectives that mask a text for a reader; the others have tests of their own.
+MASKED = tuple(name for name in OBJECTIVES if name.startswith("mlm"))
+
 
 def updater(vocabulary: Vocabulary, name: str = "mlm+nsp", *, max_grad_norm: float = 0.0, dropout: float = 0.0, dtype: torch.dtype = torch.float32) -> Updater:
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32}
-    architecture = BERT.architecture({**sizes, "vocab_size": vocabulary.size}).with_dropout(dropout)
     trained_for = objective(ObjectiveConfig(objective=name, mlm_probability=0.15), vocabulary)
+    family = next(family for family in FAMILIES if set(trained_for.heads) <= set(family.heads))
+    architecture = family.architecture({**sizes, "vocab_size": vocabulary.size}).with_dropout(dropout)
     model = Model(architecture, trained_for.heads)
     # In float32 even where the loss is scaled as for float16: the CPU's float16 kernels are not what is tested.
     parameters = FlatParameters(model.train(), dtype=torch.float32, optimizer="adamw")
@@ -49,7 +53,7 @@ def kept_gradient(made: Updater, monkeypatch: pytest.MonkeyPatch) -> list[torch.
     return seen
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", MASKED)
 @pytest.mark.parametrize("micro", [1, 2, 3])
 def test_accumulation_gives_the_update_of_one_pass(name: str, micro: int, shards: TokenShards, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = updater(vocabulary, name), updater(vocabulary, name)
