@@ -76,7 +76,11 @@ def with_tokenizer(folder: Path, tokenizer: Tokenizer, documents: list[list[list
         writer.begin(vocab_size=tokenizer.vocab_size, word_start_table=tokenizer.word_start_table)
         for document in documents:
             for split in (writer.train, writer.validation):
-                split.add(np.array(sum(document, [])), np.array([len(sentence) for sentence in document]), np.array([len(document)]))
+                split.add(
+                    np.array([token for sentence in document for token in sentence]),
+                    np.array([len(sentence) for sentence in document]),
+                    np.array([len(document)]),
+                )
         tokenizer.save(writer.path / "tokenizer")
         writer.commit(tokenizer_hash=tokenizer.hash, options={})
     return folder

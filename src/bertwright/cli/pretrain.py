@@ -14,7 +14,7 @@ from bertwright.training.config import PretrainConfig, PretrainResult
 
 
 def pretrain(
-    shards: Path,
+    shards: Path | None = None,
     *,
     out: Path,
     config: Annotated[PretrainConfig, Parameter(name="*", consume_multiple=True)] = PretrainConfig(),  # noqa: B008  # frozen, and cyclopts reads the defaults from it
@@ -25,7 +25,7 @@ def pretrain(
     Stopped at any moment, the same command goes on from the newest complete checkpoint.
 
     Args:
-        shards: folder that `bertwright prepare` wrote.
+        shards: folder that `bertwright prepare` wrote; may be left out where --mix names all texts.
         out: run folder; goes on with what is in it.
         config: everything else.
         json: one JSON object on standard output at the end, or of a dry run the config; all else moves to standard error.
@@ -35,6 +35,7 @@ def pretrain(
         return
     from bertwright.reports.figures import draw_run
     from bertwright.reports.page import write_report_if_possible
+    from bertwright.training.curriculum import main_folder
     from bertwright.training.devices import leads
     from bertwright.training.pretrain import pretrain as train
 
@@ -50,20 +51,21 @@ def pretrain(
         files = {"run": result.run, "checkpoint": result.checkpoint, "loss_curve": picture, **({"report": report} if report else {})}
         print(json_format.dumps({**{name: str(path) for name, path in files.items()}, "metrics": result.metrics}))
         return
-    print("\n".join(closing_lines(result, picture=picture, report=report, shards=shards)))
+    print("\n".join(closing_lines(result, picture=picture, report=report, shards=Path(main_folder(None if shards is None else str(shards), config)))))
 
 
-def _print_plan(shards: Path, config: PretrainConfig, *, json: bool) -> None:
+def _print_plan(shards: Path | None, config: PretrainConfig, *, json: bool) -> None:
     """The plan as comments and the resolved config as YAML that --config takes; with `json` the plan on standard error and the config as one object."""
     import yaml
 
     from bertwright.data.shards import TokenShards
     from bertwright.training.announce import plan_values
+    from bertwright.training.curriculum import main_folder
     from bertwright.training.devices import device_of_this_process, leads
     from bertwright.training.plan import make_plan
 
     device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
-    plan = make_plan(TokenShards.open(shards, verify=config.verify), config, device)
+    plan = make_plan(TokenShards.open(main_folder(None if shards is None else str(shards), config), verify=config.verify), config, device)
     values = plan_values(plan, device)
     if not leads():
         return

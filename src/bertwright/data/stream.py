@@ -4,7 +4,7 @@ import bisect
 import queue
 import threading
 from collections.abc import Iterator
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -13,6 +13,25 @@ from bertwright.data.keys import KeyArray
 from bertwright.data.samples import IntArray, Samples, Source, concatenate
 
 T = TypeVar("T")
+
+
+class SampleStream(Protocol):
+    """The samples of a run by their numbers, from one text or several."""
+
+    def take(self, first: int, last: int) -> tuple[Samples, KeyArray, IntArray]:
+        """Samples `first` to `last` (exclusive) of the run, their keys uint64 [batch], and their numbers."""
+
+    def epoch_of(self, number: int) -> int:
+        """The epoch that sample `number` lies in."""
+
+    def passes(self, number: int) -> float:
+        """How often the text was read through before sample `number`."""
+
+    def epochs(self, number: int) -> dict[str, float]:
+        """The same of each text, by name, where there are several; else nothing."""
+
+    def sample_at(self, passes: float) -> float:
+        """The number of samples after which the text was read through so often."""
 
 
 class Stream:
@@ -35,6 +54,22 @@ class Stream:
         while not self._ends or self._ends[-1] <= number:
             self._grow()
         return bisect.bisect_right(self._ends, number)
+
+    def passes(self, number: int) -> float:
+        """How often the text was read through before sample `number`."""
+        epoch = self.epoch_of(number)
+        begin = self.epoch_end(epoch - 1) if epoch else 0
+        return epoch + (number - begin) / (self.epoch_end(epoch) - begin)
+
+    def epochs(self, number: int) -> dict[str, float]:
+        """Nothing: there is one text."""
+        return {}
+
+    def sample_at(self, passes: float) -> float:
+        """The number of samples after which the text was read through so often."""
+        whole = int(passes)
+        before = self.epoch_end(whole - 1) if whole else 0
+        return before + (passes - whole) * (self.epoch_end(whole) - before)
 
     def _grow(self) -> None:
         with self._growing:

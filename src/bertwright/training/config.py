@@ -23,6 +23,12 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
         Places to stretch the learned absolute positions to, by interpolation, for longer rows.
     max_seq_length
         Tokens a row, [CLS] and [SEP] included.
+    stages
+        Rows that get longer, in place of max_seq_length: tokens a row and their share of the budget, such as 128:90% 512:10%.
+    mix
+        Texts read together, each a shards folder and its share of the samples, such as wiki=0.7 books=0.3; SHARDS takes the rest.
+    batch_size_ramp
+        Sequences that the first update has and the share of the budget over which they grow to batch_size, such as 32:10%.
     start
         neighbours (heads that begin by looking at the tokens beside them), random, or teacher (layers taken from it).
     eval_samples
@@ -37,6 +43,9 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
     init_from: str | None = None
     extend_positions: int | None = None
     max_seq_length: int = 128
+    stages: tuple[str, ...] = ()
+    mix: tuple[str, ...] = ()
+    batch_size_ramp: str | None = None
     start: str | None = None
     eval_samples: int | None = None
     also_evaluate: tuple[str, ...] = ()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from bertwright.data.batch import Batch
-from bertwright.data.stream import Ahead, Stream
+from bertwright.data.stream import Ahead, SampleStream
 from bertwright.errors import Interrupted
 from bertwright.objectives.objective import Trainable
+from bertwright.training.course import Course
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Watchers
 from bertwright.training.moments import Moments
@@ -26,14 +27,15 @@ AHEAD = 4
 SAVE_AT_LEAST = 900.0
 
 
-def updates(stream: Stream, objective: Trainable, config: TrainingConfig, device: Device, *, first: int) -> Iterator[list[Batch]]:
-    """This process' micro-batches of each update, from sample `first` of the run on, without end."""
-    total, micro = config.batch_size or 1, config.micro_batch_size or 1
-    share = total // device.world_size
+def updates(stream: SampleStream, objective: Trainable, course: Course, device: Device, *, first: Progress) -> Iterator[list[Batch]]:
+    """This process' micro-batches of each update, after `first`, without end."""
+    step, sample = first.step, first.samples
     while True:
-        start = first + device.rank * share
+        total, micro = course.size(step), course.at_once(sample)
+        share = total // device.world_size
+        start = sample + device.rank * share
         yield [objective.batch(*stream.take(begin, min(begin + micro, start + share))) for begin in range(start, start + share, micro)]
-        first += total
+        step, sample = step + 1, sample + total
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Rhythm:
     every: int | str | None
     times: int
 
-    def due(self, before: Progress, after: Progress, budget: Budget, stream: Stream) -> bool:
+    def due(self, before: Progress, after: Progress, budget: Budget, stream: SampleStream) -> bool:
         """Whether the step from `before` to `after` passed such a point."""
         if isinstance(self.every, int):
             return after.step % self.every == 0
@@ -62,12 +64,12 @@ class Loop:
     """Everything a run needs to go from a state to its budget's end, or to where evaluations no longer get better.
 
     evaluate, save: the run's own; there is nothing to be judged in an empty evaluation. judge: what makes one evaluation better than another, lower is better.
-    patience: evaluations without a better one after which training ends; None: never. schedule: of the learning rate, where it is not the config's;
-    measure_first: evaluate before the first step, too, which is told and judged by nobody.
+    patience: evaluations without a better one after which training ends; None: never. schedule: of the learning rate, and course:
+    what an update takes, where they are not the config's own. measure_first: evaluate before the first step, too, which is told and judged by nobody.
     """
 
     updater: Updater
-    stream: Stream
+    stream: SampleStream
     config: TrainingConfig
     budget: Budget
     device: Device
@@ -79,6 +81,7 @@ class Loop:
     judge: Callable[[dict[str, float]], float] = loss_of
     patience: int | None = None
     schedule: Schedule | None = None
+    course: Course | None = None
     measure_first: bool = False
 
     def finished(self, state: TrainState) -> bool:
@@ -90,12 +93,13 @@ class Loop:
         config, rhythm = self.config, Rhythm(self.config.eval_steps, self.evaluations)
         saving, logging = Rhythm(config.save_steps, self.evaluations), Rhythm(config.logging_steps, 0)
         started, saved_at = time.monotonic() - state.progress.seconds, time.monotonic()
+        course = self.course or Course.of(config)
         schedule = self.schedule or Schedule(config.lr_scheduler_type, config.warmup_steps, config.decay_steps)
         last, evaluated, moments = False, -1, Moments(self.tell, self.stream)
         moments.train_begin(state)
         if self.measure_first:
             self._measured(state)
-        batches = Ahead(updates(self.stream, self.updater.objective, config, self.device, first=state.progress.samples), depth=AHEAD)
+        batches = Ahead(updates(self.stream, self.updater.objective, course, self.device, first=state.progress), depth=AHEAD)
         try:
             while not self.finished(state):
                 before, began = state.progress, time.monotonic()
@@ -103,7 +107,7 @@ class Loop:
                 moments.batch_begin(before)
                 result = self.updater.step(next(batches), number=before.step, factor=factor)
                 seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
-                progress = Progress(before.step + 1, before.samples + (config.batch_size or 1), before.tokens + result.tokens, seconds)
+                progress = Progress(before.step + 1, before.samples + course.size(before.step), before.tokens + result.tokens, seconds)
                 state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
                 moments.batch_end(progress, result)
                 if last or progress.step == 1 or logging.due(before, progress, self.budget, self.stream):
@@ -150,6 +154,7 @@ class Loop:
             "samples": progress.samples,
             "tokens": progress.tokens,
             "epoch": self.stream.epoch_of(progress.samples),
+            **{f"{name}_epochs": value for name, value in self.stream.epochs(progress.samples).items()},
             "fraction": fraction,
             "seconds_left": progress.seconds * (1 - fraction) / max(fraction, 1e-9),
         }

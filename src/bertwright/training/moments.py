@@ -1,6 +1,6 @@
 """The moments of a training, told as it passes them: its begin and end, and those of each epoch and batch."""
 
-from bertwright.data.stream import Stream
+from bertwright.data.stream import SampleStream
 from bertwright.training.events import Watchers
 from bertwright.training.schedule import Progress
 from bertwright.training.state import TrainState
@@ -10,7 +10,7 @@ from bertwright.training.step import StepResult
 class Moments:
     """What a loop passes. Epochs are numbered from 0; one that is cut off by the training's end ends with it."""
 
-    def __init__(self, watchers: Watchers, stream: Stream) -> None:
+    def __init__(self, watchers: Watchers, stream: SampleStream) -> None:
         self.watchers, self.stream = watchers, stream
         self.epoch: int | None = None
         self.watched = watchers.hear_of_moments()

@@ -10,6 +10,7 @@ from bertwright.checkpoints.huggingface import read_architecture, read_config
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.data.samples import Source, Vocabulary
 from bertwright.data.shards import TokenShards
+from bertwright.data.stream import SampleStream
 from bertwright.errors import InputError
 from bertwright.families import Config, family_of, preset
 from bertwright.models.positions import with_positions
@@ -22,6 +23,7 @@ from bertwright.objectives.suitable import misfit
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.companions import Beside, find_companion
 from bertwright.training.config import PretrainConfig
+from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
 from bertwright.training.settings import TrainingConfig
@@ -43,8 +45,9 @@ EVAL_SAMPLES = 256
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that a run is made from. `config` has no None left that the run depends on, `given` is as the user gave it; `begun`: the
-    checkpoint whose weights it begins with; `model_config`: the model's config.json; `source` cuts the training samples; `beside`: the
-    objective's second model; `rows`: entries that the checkpoint's vocabulary lacks.
+    checkpoint whose weights it begins with; `model_config`: the model's config.json; `source` cuts the samples of its own text, `texts` are
+    all that are trained on, and `read` puts them in their order; `beside`: the objective's second model; `rows`: entries that the
+    checkpoint's vocabulary lacks.
     """
 
     config: PretrainConfig
@@ -56,16 +59,22 @@ class Plan:
     architecture: Architecture
     objective: Objective
     source: Source
-    budget: Budget
+    texts: tuple[Text, ...]
+    read: Curriculum
     evaluations: int
     beside: Beside | None = None
     rows: NewRows | None = None
     also_evaluated: tuple[Text, ...] = ()
 
+    @property
+    def budget(self) -> Budget:
+        return self.read.budget
+
     def data(self) -> dict[str, Any]:
         """What identifies the text that a run is bound to."""
         text = {"tokenizer_hash": self.shards.tokenizer_hash, "train_tokens": self.shards.train.num_tokens, "train_documents": self.shards.train.num_documents}
-        return text if self.beside is None else text | self.beside.data()
+        mixed = {"mixture": {text.name: text.shards.train.num_tokens for text in self.texts}} if len(self.texts) > 1 else {}
+        return text | mixed | (self.beside.data() if self.beside else {})
 
 
 def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Plan:
@@ -78,6 +87,15 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     architecture, source, trained_for, begun, beside, rows = None, None, None, None, None, None
     model_config: dict[str, Any] = {}
     also_evaluated: list[Text] = []
+    texts, shares, stages, streams = [Text("", shards)], [1.0], [(config.max_seq_length, 1.0)], list[SampleStream]()
+    try:
+        config, stages = in_stages(config), stages_of(config)
+    except InputError as error:
+        problems += error.problems
+    try:
+        texts, shares = mixed_texts(shards, config) if config.mix else (texts, shares)
+    except InputError as error:
+        problems += error.problems
     try:
         also_evaluated = texts_beside("also_evaluate", config.also_evaluate, shards, extended=True, verify=config.verify)
     except InputError as error:
@@ -101,6 +119,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     try:
         if trained_for is not None and config.max_seq_length >= 8:
             source = trained_for.source(shards.train, vocabulary, length=config.max_seq_length, seed=config.seed)
+            streams = streams_of(trained_for, texts, shares, stages, vocabulary, seed=config.seed)
     except InputError as error:
         problems += error.problems
     if shards.train.num_tokens == 0:
@@ -114,8 +133,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         resolved = _one_pass(resolved, config, device)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
-    budget = budget_of(resolved, source)
-    evaluations = 4 if budget.unit == "seconds" and budget.amount < 300 else 10
+    read = curriculum(resolved, stages, streams, processes=device.world_size)
+    evaluations = 4 if read.budget.unit == "seconds" and read.budget.amount < 300 else 10
     return Plan(
         config=resolved,
         given=config,
@@ -126,7 +145,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         architecture=architecture,
         objective=trained_for,
         source=source,
-        budget=budget,
+        texts=tuple(texts),
+        read=read,
         evaluations=evaluations,
         beside=beside,
         rows=rows,
@@ -187,8 +207,9 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     found = architecture.problems()
     limit = architecture.max_length
     if limit is not None and config.max_seq_length > limit:
+        key = "stages goes to rows of" if config.stages else "max_seq_length"
         found.append(
-            f"max_seq_length {config.max_seq_length} is longer than the model's {limit} positions: take {limit} or less, "
+            f"{key} {config.max_seq_length}{' tokens,' if config.stages else ' is'} longer than the model's {limit} positions: take {limit} or less, "
             f"or --extend_positions {config.max_seq_length}"
         )
     if architecture.vocab_size < tokenizer.vocab_size:  # more rows than entries are room that somebody left

@@ -14,7 +14,6 @@ from bertwright.checkpoints.huggingface import empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.checkpoints.sentence_transformers import SentenceFolder, write_sentence_folder
 from bertwright.data.shards import TokenShards
-from bertwright.data.stream import Stream
 from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.models.positions import interpolated
@@ -25,6 +24,7 @@ from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
 from bertwright.training.card import model_card
 from bertwright.training.config import PretrainConfig, PretrainResult
+from bertwright.training.curriculum import main_folder
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.filled import FilledSentences
@@ -40,10 +40,11 @@ from bertwright.training.watching import begin, saving, watched
 from bertwright.training.written import WrittenTexts
 
 
-def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
+def pretrain(shards: str | Path | None = None, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
     """Pre-trains a model on prepared shards, from scratch or on from a checkpoint.
 
-    shards: folder that `prepare` wrote; out: run folder, which is continued when it holds a run of the same config. Under torchrun every process
+    shards: folder that `prepare` wrote; may be left out where `mix` names all texts. out: run folder, which is continued when it holds a run of the same
+    config. Under torchrun every process
     calls this. Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
     """
     config = config or PretrainConfig()
@@ -63,9 +64,9 @@ def pretrain(shards: str | Path, *, out: str | Path, config: PretrainConfig | No
         return _train(plan, run, device, observers)
 
 
-def _open(shards: str | Path, config: PretrainConfig) -> TokenShards:
+def _open(shards: str | Path | None, config: PretrainConfig) -> TokenShards:
     try:
-        return TokenShards.open(shards, verify=config.verify)
+        return TokenShards.open(main_folder(None if shards is None else str(shards), config), verify=config.verify)
     except InputError as error:
         raise InputError(*config.problems(), *error.problems) from None
 
@@ -85,7 +86,8 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             tell.add(WrittenTexts(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
         loop = Loop(
             updater=updater,
-            stream=Stream(plan.source, seed=config.seed),
+            stream=plan.read.stream,
+            course=plan.read.course,
             config=config,
             budget=plan.budget,
             device=device,

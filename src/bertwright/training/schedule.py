@@ -74,7 +74,7 @@ class Schedule:
         if self.kind == "inverse_sqrt":
             steps = self.warmup >= 1
             passed = (progress.step + 1) / self.warmup if steps else fraction / self.warmup
-            return min(1.0, max(passed, 1.0) ** -0.5)
+            return 1 / math.sqrt(max(passed, 1.0))
         return 1.0
 
     @staticmethod
@@ -84,4 +84,4 @@ class Schedule:
 
 
 def _one_minus_root(fraction: float) -> float:
-    return float(1 - fraction**0.5)
+    return 1 - math.sqrt(fraction)

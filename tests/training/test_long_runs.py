@@ -1,0 +1,187 @@
+"""Mixtures, stages of length and growing batches do what they are told, and a run that is stopped under any of them ends with the same bits."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.data.shards import TokenShards
+from bertwright.errors import InputError
+from bertwright.training.config import PretrainConfig
+from bertwright.training.devices import Device
+from bertwright.training.events import Event
+from bertwright.training.plan import Plan, make_plan
+from bertwright.training.pretrain import pretrain
+
+STEPS = 8
+LONG: dict[str, dict[str, Any]] = {
+    "mixture": {"mix": ("{books}=0.3",)},
+    "stages": {"stages": ("16:70%", "32:30%")},
+    "ramp": {"batch_size_ramp": "2:60%"},
+    "all of them": {"mix": ("{books}=0.3",), "stages": ("16:70%", "32:30%"), "batch_size_ramp": "2:60%", "lr_scheduler_type": "wsd"},
+    "pairs in stages": {"objective": "mlm+nsp", "stages": ("16:70%", "32:30%"), "mix": ("{books}=20%",)},
+}
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory: pytest.TempPathFactory, write_token_shards: Callable[..., TokenShards], documents: Callable[..., Any]) -> TokenShards:
+    return write_token_shards(tmp_path_factory.mktemp("texts") / "books", train=documents(9, seed=21), validation=documents(3, seed=22))
+
+
+@pytest.fixture
+def config(tiny_config_json: Callable[..., str]) -> PretrainConfig:
+    base = PretrainConfig(model=tiny_config_json(), objective="mlm", max_steps=STEPS, batch_size=8, micro_batch_size=3, max_seq_length=24, bf16=False)
+    return dataclasses.replace(base, hidden_dropout_prob=0.1, eval_steps=4, save_steps=1, save_total_limit=20, logging_steps=1)
+
+
+def given(changes: dict[str, Any], books: TokenShards) -> dict[str, Any]:
+    return {key: tuple(part.format(books=books.folder) for part in value) if isinstance(value, tuple) else value for key, value in changes.items()}
+
+
+def rows(run: Path, kind: str = "train") -> list[dict[str, Any]]:
+    return [row for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if row["kind"] == kind]
+
+
+def plan(shards: TokenShards, config: PretrainConfig) -> Plan:
+    return make_plan(shards, config, Device(torch.device("cpu"), torch.float32))
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_at(step: int) -> Callable[[Event], None]:
+    def observer(event: Event) -> None:
+        if event.kind == "train" and event.step == step:
+            raise Crash
+
+    return observer
+
+
+def assert_same_end(first: Path, second: Path, *names: str) -> None:
+    keys = ("step", "loss", "learning_rate", "samples", "tokens")
+    assert [[row[key] for key in keys] for row in rows(first)] == [[row[key] for key in keys] for row in rows(second)]
+    latest = RunFolder(first).read_latest()
+    assert latest is not None
+    for name in ("model.safetensors", "training/optimizer.safetensors", *names):
+        one, other = (load_file(run / "checkpoints" / latest.name / name) for run in (first, second))
+        assert one.keys() == other.keys()
+        assert [key for key in one if not torch.equal(one[key], other[key])] == [], name
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_stopped_run_ends_with_the_bits_of_one_that_was_not(
+    name: str, tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig
+) -> None:
+    config = dataclasses.replace(config, **given(LONG[name], books))
+    pretrain(shards.folder, out=tmp_path / "straight", config=config)
+    for step in (3, 7):
+        with pytest.raises(Crash):
+            pretrain(shards.folder, out=tmp_path / "stopped", config=config, observers=(crash_at(step),))
+    pretrain(shards.folder, out=tmp_path / "stopped", config=config)
+    assert_same_end(tmp_path / "straight", tmp_path / "stopped")
+
+
+def test_epochs_of_each_text_are_told(tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig) -> None:
+    config = dataclasses.replace(config, mix=(f"{books.folder}=30%",))
+    pretrain(shards.folder, out=tmp_path / "run", config=config)
+    last, read = rows(tmp_path / "run")[-1], plan(shards, config).read
+    assert last["books_epochs"] == read.stream.epochs(STEPS * 8)["books"] > 0
+    assert last["shards_epochs"] > 0
+
+
+def test_a_mixture_may_stand_for_the_shards(tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig) -> None:
+    mixed = dataclasses.replace(config, mix=(f"{shards.folder}=0.7", f"{books.folder}=0.3"))
+    pretrain(out=tmp_path / "named", config=mixed)
+    pretrain(shards.folder, out=tmp_path / "replay", config=dataclasses.replace(config, mix=(f"{books.folder}=0.3",)))
+    assert [row["loss"] for row in rows(tmp_path / "named")] == [row["loss"] for row in rows(tmp_path / "replay")]
+
+
+@pytest.mark.parametrize(
+    ("mix", "expected"),
+    [
+        (("{books}=1.0",), "mix leaves nothing of"),
+        (("{shards}=0.6", "{books}=0.3"), "mix adds up to 0.9"),
+        (("{books}=0.0001",), "a share of 0.001 is the least"),
+        (("{books}",), "write it as FOLDER=SHARE"),
+        (("nowhere=0.1",), "nowhere: no such folder"),
+    ],
+)
+def test_a_mixture_that_cannot_be_is_named(
+    mix: tuple[str, ...], expected: str, tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig
+) -> None:
+    texts = tuple(part.format(books=books.folder, shards=shards.folder) for part in mix)
+    with pytest.raises(InputError) as refused:
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, mix=texts, optimizer="sgd"))
+    assert sum(expected in line for line in refused.value.problems) == 1, refused.value.problems
+    assert len(refused.value.problems) == 2
+
+
+def test_shards_of_another_tokenizer_are_not_mixed_in(
+    tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig, write_token_shards: Callable[..., TokenShards]
+) -> None:
+    strange = write_token_shards(tmp_path / "strange", train=[[[5, 6], [7]]])
+    info = strange.folder / "shards.json"
+    info.write_text(info.read_text().replace(strange.tokenizer_hash, "0" * 64))
+    for file in (strange.folder / "tokenizer").iterdir():
+        if file.name in ("vocab.txt", "tokenizer.json"):
+            file.write_text(file.read_text().replace("bar", "zar"))
+    with pytest.raises(InputError, match=r"mix .*strange was made with another tokenizer") as refused:
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, mix=(f"{strange.folder}=0.1", f"{books.folder}=0.1")))
+    assert len(refused.value.problems) == 1
+
+
+@pytest.mark.parametrize("budget", [{"max_steps": 400}, {"max_steps": None, "max_tokens": 60_000}, {"max_steps": None, "num_train_epochs": 30.0}])
+@pytest.mark.parametrize("objective", ["mlm", "mlm+nsp"])
+@pytest.mark.parametrize("ramp", [None, "2:20%"])
+def test_stages_get_their_shares_of_the_tokens(budget: dict[str, Any], objective: str, ramp: str | None, shards: TokenShards, config: PretrainConfig) -> None:
+    changes: dict[str, Any] = {"stages": ("16:80%", "48:20%"), "objective": objective, "batch_size_ramp": ramp, **budget}
+    made = plan(shards, dataclasses.replace(config, **changes))
+    tokens, step, sample, used = [0, 0], 0, 0, 0
+    while {"steps": step, "samples": sample, "tokens": used}[made.budget.unit] < made.budget.amount:
+        size = made.read.course.size(step)
+        taken = made.read.stream.take(sample, sample + size)[0]
+        tokens[taken.ids.shape[1] == 48] += int(taken.lengths.sum())
+        step, sample, used = step + 1, sample + size, sum(tokens)
+    assert tokens[1] / sum(tokens) == pytest.approx(0.2, abs=0.02)
+    assert made.read.samples == pytest.approx(sample, rel=0.05)
+    assert made.config.max_seq_length == 48
+
+
+def test_rows_of_a_pass_hold_as_many_tokens_in_every_stage(shards: TokenShards, config: PretrainConfig) -> None:
+    made = plan(shards, dataclasses.replace(config, stages=("12:50%", "24:50%"), micro_batch_size=3))
+    assert [rows for _, rows in made.read.course.rows] == [6, 3]
+
+
+def test_the_first_updates_are_smaller(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, batch_size_ramp="2:50%"))
+    seen = [row["samples"] for row in rows(tmp_path / "run")]
+    assert [after - before for before, after in zip([0, *seen], seen, strict=False)] == [2, 3, 5, 6, 8, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"stages": ("16:90%", "128:10%")},
+            "stages goes to rows of 128 tokens, longer than the model's 64 positions: take 64 or less, or --extend",
+        ),
+        ({"stages": ("16:90%",)}, "stages adds up to 0.9"),
+        ({"stages": ("16:90%", "32:10%"), "max_steps": None, "max_minutes": 1.0}, "stages goes by shares of the samples, and minutes do not tell"),
+        ({"batch_size_ramp": "2:10%", "max_steps": None}, "batch_size_ramp goes by shares of the samples, and minutes do not tell"),
+        ({"batch_size_ramp": "8:10%"}, "batch_size_ramp begins with 8 sequences, batch_size is 8: begin with fewer"),
+        ({"batch_size_ramp": "few"}, "batch_size_ramp has 'few'"),
+        ({"batch_size_ramp": "2:10% 4:10%"}, "batch_size_ramp is '2:10% 4:10%'"),
+    ],
+)
+def test_stages_and_ramps_that_cannot_be_are_named(changes: dict[str, Any], expected: str, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    with pytest.raises(InputError) as refused:
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, **changes))
+    assert len(refused.value.problems) == 1
+    assert expected in refused.value.problems[0]
