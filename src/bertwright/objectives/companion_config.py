@@ -1,7 +1,8 @@
-"""What objectives with a second model are told, as keys of the run's flat set; imports no torch."""
+"""What objectives that put something beside the model are told, as keys of the run's flat set; imports no torch."""
 
 from dataclasses import dataclass
 
+SENTENCE_POOLINGS = ("cls", "mean")
 GENERATOR_EMBEDDINGS = ("shared", "disentangled", "own")
 # The terms of distillation, and the weights that the papers give them (DistilBERT's released recipe; MiniLMv2 has one term).
 DISTILLED = {"mlm": 2.0, "soft": 5.0, "cosine": 1.0, "relations": 1.0}
@@ -9,7 +10,7 @@ DISTILLED = {"mlm": 2.0, "soft": 5.0, "cosine": 1.0, "relations": 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class CompanionConfig:
-    """The second model of rtd and distill.
+    """The generator of rtd, the teacher of distill, the vectors of contrastive.
 
     Parameters
     ----------
@@ -29,6 +30,10 @@ class CompanionConfig:
         distill: of the teacher's and the student's distributions in soft.
     relation_heads
         distill: parts that queries, keys and values are cut into for relations.
+    contrastive_temperature
+        contrastive: what the cosines of two vectors are divided by.
+    contrastive_pooling
+        contrastive: how a sentence becomes a vector, cls or mean.
     """
 
     generator_size: float = 0.25
@@ -39,6 +44,8 @@ class CompanionConfig:
     distill_from: str = "soft=5,mlm=2,cosine=1"
     distill_temperature: float = 2.0
     relation_heads: int | None = None
+    contrastive_temperature: float = 0.05
+    contrastive_pooling: str = "cls"
 
     @property
     def distilled(self) -> tuple[tuple[str, float], ...]:
@@ -54,6 +61,10 @@ class CompanionConfig:
             found.append(f"generator_embeddings is {self.generator_embeddings!r}: take one of {', '.join(GENERATOR_EMBEDDINGS)}")
         if not self.rtd_weight > 0:
             found.append(f"rtd_weight is {self.rtd_weight}: it must be above 0, in the paper it is 50")
+        if not self.contrastive_temperature > 0:
+            found.append(f"contrastive_temperature is {self.contrastive_temperature}: it must be above 0, in the paper it is 0.05")
+        if self.contrastive_pooling not in SENTENCE_POOLINGS:
+            found.append(f"contrastive_pooling is {self.contrastive_pooling!r}: take one of {', '.join(SENTENCE_POOLINGS)}")
         return found + self._distill_problems()
 
     def _distill_problems(self) -> list[str]:

@@ -9,8 +9,8 @@ from bertwright.objectives.causal import CausalLanguageModel
 from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
 from bertwright.objectives.contrastive import Contrastive
 from bertwright.objectives.denoising import Denoising
-from bertwright.objectives.masking import Masking, Unit
 from bertwright.objectives.distill import Distillation
+from bertwright.objectives.masking import Masking, Unit
 from bertwright.objectives.mlm import MaskedLanguageModel
 from bertwright.objectives.noise_config import CORRUPTION_DENSITY, DENOISING_DENSITY
 from bertwright.objectives.objective import Objective, Vectors

@@ -15,7 +15,7 @@ from bertwright.training.schedule import Progress
 _CARD = """\
 ---
 library_name: transformers
-pipeline_tag: fill-mask
+pipeline_tag: {pipeline}
 tags:
 - {family}
 - bertwright
@@ -50,14 +50,26 @@ _NAMES = {
     "eval_mlm_loss": "masked loss",
     "eval_mlm_accuracy": "masked accuracy",
     "eval_nsp_accuracy": "next-sentence accuracy",
+    "eval_rtd_accuracy": "replaced tokens told from others",
+    "eval_soft_loss": "divergence from the teacher, softened",
+    "eval_contrastive_accuracy": "sentences found again among a batch",
     "unigram_entropy": "loss of word frequencies alone",
 }
 
 
 def model_card(
-    architecture: Architecture, config: PretrainConfig, *, data: Mapping[str, Any], progress: Progress, metrics: Mapping[str, float], family: str, name: str
+    architecture: Architecture,
+    config: PretrainConfig,
+    *,
+    data: Mapping[str, Any],
+    progress: Progress,
+    metrics: Mapping[str, float],
+    family: str,
+    name: str,
+    use: str = "fill",
 ) -> str:
-    """The card's text. `data`: what identifies the text; `metrics`: the last evaluation by name; `family`, `name`: Hugging Face's model type and class."""
+    """The card's text. `data`: what identifies the text; `metrics`: the last evaluation by name; `family`, `name`: Hugging Face's model type and class;
+    `use`: what the model is for, as `served` knows it."""
     stack = architecture.last
     return _CARD.format(
         family=family,
@@ -74,7 +86,8 @@ def model_card(
         batch=config.batch_size,
         length=config.max_seq_length,
         results="".join(f"| {words} | {metrics[key]:.4g} |\n" for key, words in _NAMES.items() if key in metrics),
-        use=served("fill").our_code(),
+        use=served(use).our_code(),
+        pipeline=served(use).pipeline,
         name=name,
     )
 
@@ -155,6 +168,13 @@ _TASKS: Mapping[str, Served] = {
         ours='.embed(["some text", "another"])',
         theirs='SentenceTransformer(".").encode(["some text", "another"])',
         limit="What counts as alike is what its pairs had in common.",
+    ),
+    "encode": Served(
+        pipeline="feature-extraction",
+        does="turns texts into vectors, one for each token",
+        ours='.encode("some text").token_vectors',
+        theirs='CLASS.from_pretrained(".")',
+        limit="Its vectors are a start for training on labelled texts, and no answer by themselves.",
     ),
     "generate": Served(
         pipeline="text-generation",

@@ -1,7 +1,6 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
