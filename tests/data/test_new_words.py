@@ -14,7 +14,7 @@ GENERAL = ["the mason lays a stone on the old wall and the wall stands"] * 5
 
 def general(kind: str, extra: str = "") -> Tokenizer:
     letters = " ".join("abcdefghijklmnopqrstuvwxyz") + " " + "abcdefghijklmnopqrstuvwxyz" + extra
-    size = {"wordpiece": 90, "bpe": 280, "word": 30}[kind]
+    size = {"wordpiece": 90, "bpe": 280, "word": 30, "unigram": 60}[kind]
     return train_tokenizer([*GENERAL, letters], kind=kind, vocab_size=size, lowercase=False, min_frequency=1)  # type: ignore[arg-type]
 
 
@@ -22,14 +22,14 @@ def tokens(tokenizer: Tokenizer, texts: list[str]) -> int:
     return sum(map(len, tokenizer.encode_ids(texts)))
 
 
-@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "word"])
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "word", "unigram"])
 def test_frequent_words_that_are_cut_are_found_before_rare_ones(kind: str) -> None:
     texts = ["zygomorphic flora", "a zygomorphic flower"] * 40 + ["quixotry"] * 6 + ["rare rhizome"] * 4
     found = find_new_words(general(kind), texts, count=1, segment=None)
     (new,) = found.vocab[general(kind).vocab_size :]
-    assert new.removeprefix("Ġ") in "zygomorphic"
+    assert new.removeprefix("Ġ").removeprefix("▁") in "zygomorphic"
     if kind != "bpe":
-        assert new == "zygomorphic"
+        assert new.removeprefix("▁") == "zygomorphic"
     with pytest.raises(InputError, match=r"more than the text gives, \d+ new entries occur 5 times"):
         find_new_words(general(kind), texts, count=500, segment=None)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bertwright.errors import InputError
+from bertwright.text.backends import Kind
 from bertwright.text.extension import extended_by_words, replaced_pieces
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.text.training import train_tokenizer
@@ -95,20 +96,46 @@ def test_byte_bpe_grows_by_merges_of_its_pieces() -> None:
         add(grown, "corbel")
 
 
-def test_word_level_grows_and_unigram_cannot() -> None:
+def test_word_level_grows() -> None:
     words = train_tokenizer(TEXT, kind="word", vocab_size=20, lowercase=False, min_frequency=1)
     grown = add(words, "corbel")
     assert cut(grown, "the corbel") == ["the", "corbel"]
     assert replaced_pieces(words, grown) == [[]]
+
+
+def test_unigram_takes_a_new_piece_for_its_old_ones_and_nothing_else_changes() -> None:
     unigram = train_tokenizer(TEXT, kind="unigram", vocab_size=40, lowercase=False, min_frequency=1)
-    with pytest.raises(InputError, match="unigram tokenizer"):
-        add(unigram, "corbel")
+    grown = add(unigram, "stonewall", "mastheads")
+    assert grown.vocab[unigram.vocab_size :] == ["▁stonewall", "▁mastheads"]
+    assert cut(grown, "the stonewall sees mastheads")[-1] == "▁mastheads"
+    assert "▁stonewall" in cut(grown, "the stonewall sees mastheads")
+    for text in TEXT:
+        assert grown.encode_ids([text]) == unigram.encode_ids([text])
+    replaced = replaced_pieces(unigram, grown)
+    assert replaced is not None
+    assert ["".join(unigram.vocab[index] for index in ids) for ids in replaced] == ["▁stonewall", "▁mastheads"]
+    with pytest.raises(InputError, match="already"):
+        add(grown, "stonewall")
 
 
 def test_another_vocabulary_is_no_extension(wordpiece: Tokenizer) -> None:
     other = train_tokenizer(TEXT, kind="wordpiece", vocab_size=60, lowercase=True, min_frequency=1)
     assert replaced_pieces(wordpiece, other) is None
     assert replaced_pieces(add(wordpiece, "corbel"), wordpiece) is None
+
+
+@pytest.mark.parametrize(("kind", "model_type"), [("bpe", "gpt2"), ("bpe", "roberta"), ("unigram", "t5"), ("unigram", "albert")])
+def test_transformers_reads_the_same_ids_of_other_kinds(kind: Kind, model_type: str, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = train_tokenizer(TEXT, kind=kind, vocab_size=290 if kind == "bpe" else 40, lowercase=False, min_frequency=1)
+    grown = add(tokenizer, "stonewall", "mastheads")
+    grown.save(tmp_path)
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}', encoding="utf-8")
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["the stonewall sees mastheads on the wall", *TEXT]
+    assert [theirs(text, add_special_tokens=False)["input_ids"] for text in texts] == grown.encode_ids(texts)
+    assert replaced_pieces(tokenizer, Tokenizer.load(tmp_path)) == replaced_pieces(tokenizer, grown)
 
 
 @pytest.mark.parametrize("words", [("corbelling", "##ls"), ("太史公", "corbel"), ("太史公",)])

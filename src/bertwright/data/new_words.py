@@ -3,14 +3,14 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertwright.errors import InputError
 from bertwright.text.description import BYTE_SPACES
-from bertwright.text.extension import NewEntry, Vocabulary, check_kind
+from bertwright.text.extension import NewEntry, Vocabulary
 from bertwright.text.scripts import code_points, has_han, is_han
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.text.words import Segment
@@ -31,10 +31,9 @@ def find_new_words(tokenizer: Tokenizer, texts: Sequence[str], *, count: int, se
     """The tokenizer with the `count` entries that would have saved `texts` the most tokens.
 
     WordPiece: words and pieces that it cuts; words of several Chinese characters, by `segment` or, without one, by how firmly their characters hold together;
-    and what it had no piece for, each occurrence counted as one token. BPE: more merges. Word-level: the most frequent unknown words.
-    Raises InputError for a kind that cannot grow, and where the texts have fewer such entries that occur `LEAST` times.
+    and what it had no piece for, each occurrence counted as one token. BPE: more merges. Unigram: longer pieces. Word-level: the most frequent unknown words.
+    Raises InputError where the texts have fewer such entries that occur `LEAST` times.
     """
-    check_kind(tokenizer)
     vocabulary = Vocabulary(tokenizer)
     words = _counted_words(vocabulary, texts)
     known, unknown = _cut_words(vocabulary, words)
@@ -80,9 +79,21 @@ def _joined(vocabulary: Vocabulary, words: Mapping[Span, int]) -> Iterator[tuple
     """(tokens saved, entry), about the best first: each joins neighbouring pieces of words, and the words are cut with it from then on."""
     merging = vocabulary.tokenizer.kind == "bpe"
     inside = vocabulary.inside
+    if vocabulary.tokenizer.kind == "unigram":  # whose words are all that stands between spaces
+        words = _between_signs(words)
     search = _Joining(words, longest=2 if merging else LONGEST_PIECES, join=lambda span: _join(span, inside))
     for gain, span in search.run():
         yield gain, NewEntry(_join(span, inside), span if merging else ())
+
+
+def _between_signs(words: Mapping[Span, int]) -> dict[Span, int]:
+    """The runs of pieces that are letters and digits alone, as words of their own."""
+    found: Counter[Span] = Counter()
+    for word, number in words.items():
+        for letters, run in groupby(word, key=lambda piece: piece.removeprefix("▁").isalnum()):
+            if letters:
+                found[tuple(run)] += number
+    return found
 
 
 def _join(span: Span, inside: str) -> str:

@@ -57,7 +57,7 @@ def extend(
 ) -> Extended:
     """A tokenizer with `asked` new entries found in the sources, or with those of a file that has one word a line. segment: finds Chinese words.
 
-    Raises InputError where a word exists already or cannot be held, where the text gives too few, and for a kind of tokenizer that cannot grow.
+    Raises InputError where a word exists already or cannot be held, and where the text gives too few.
     """
     if isinstance(asked, str):
         return Extended(extended_by_words(base, words_of_file(_lines(Path(asked).expanduser()), asked)), base)

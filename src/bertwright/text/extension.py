@@ -15,6 +15,8 @@ from bertwright.text.origin import PieceFile
 from bertwright.text.scripts import has_han
 from bertwright.text.tokenizer import Tokenizer
 
+# Added to the log probability that a new piece of Unigram has as a row of old ones: enough to win over these, little enough not to win elsewhere.
+BONUS = 1.0
 MANY = 10  # problems of a list of words that are told one by one
 _LETTERLESS = "it holds one word, without spaces and signs between its letters"
 
@@ -84,6 +86,11 @@ class Vocabulary:
         self.entries[entry.text] = -1
         self.added.append(entry)
 
+    def _score(self, text: str) -> float:
+        """Of a new piece of Unigram."""
+        scores = dict(self.parts["model"]["vocab"])
+        return BONUS + sum(scores.get(piece, min(scores.values())) for piece in self.pieces_of(text))
+
     def extended(self) -> Tokenizer:
         """The tokenizer with what was added, entries first and matched ones after them, its old ids unchanged.
 
@@ -98,7 +105,10 @@ class Vocabulary:
                     f"{self.tokenizer.origin.name}: it has added tokens behind its vocabulary, so that no entry can follow ({entries[0].text}): "
                     "add all words at once to the tokenizer that it was made from"
                 )
-            model["vocab"] |= {entry.text: first + place for place, entry in enumerate(entries)}
+            if isinstance(model["vocab"], dict):
+                model["vocab"] |= {entry.text: first + place for place, entry in enumerate(entries)}
+            else:
+                model["vocab"] += [[entry.text, self._score(entry.text)] for entry in entries]
             if self._merged:
                 old = model["merges"]
                 model["merges"] = [*old, *(list(pair) if old and not isinstance(old[0], str) else " ".join(pair) for pair in self._merged)]
@@ -114,22 +124,13 @@ class Vocabulary:
         return grown
 
 
-def check_kind(tokenizer: Tokenizer) -> None:
-    """Raises InputError for a kind that cannot grow: Unigram's pieces stand by their probabilities, which new ones have none of."""
-    if tokenizer.kind == "unigram":
-        raise InputError(
-            f"add_vocabulary: {tokenizer.origin.name} is a unigram tokenizer, whose pieces stand by their probabilities, and new ones have none: "
-            "take a WordPiece, BPE or word-level tokenizer, or leave --add_vocabulary out"
-        )
-
-
 def extended_by_words(tokenizer: Tokenizer, words: Iterable[tuple[str, str]]) -> Tokenizer:
     """The tokenizer with these words. words: (where it stands, word), such as ("words.txt, line 3", "corbel").
 
     WordPiece: entries, `##ing` a piece inside of words, and added tokens for words of several Chinese characters. BPE: the word behind a space, by merges of
-    its pieces. Raises InputError that names each word which exists already, comes twice, or cannot be held.
+    its pieces. Unigram: the word behind a space, a little more probable than its pieces. Raises InputError that names each word which exists already, comes
+    twice, or cannot be held.
     """
-    check_kind(tokenizer)
     vocabulary, problems = Vocabulary(tokenizer), []
     for place, word in words:
         try:
@@ -146,8 +147,8 @@ def extended_by_words(tokenizer: Tokenizer, words: Iterable[tuple[str, str]]) ->
 def _entry(vocabulary: Vocabulary, word: str) -> NewEntry:
     """Raises InputError for a word that exists, or that the tokenizer cannot hold."""
     kind, inside = vocabulary.tokenizer.kind, vocabulary.inside
-    if kind == "bpe":
-        return _merge(vocabulary, word)
+    if kind in ("bpe", "unigram"):
+        return _behind_space(vocabulary, word)
     prefix = inside if inside and word.startswith(inside) and word != inside else ""
     found = vocabulary.words_of(word.removeprefix(prefix))
     text = prefix + found[0] if len(found) == 1 else word
@@ -163,7 +164,7 @@ def _entry(vocabulary: Vocabulary, word: str) -> NewEntry:
     raise InputError(f"the tokenizer cannot hold {word!r}: {_LETTERLESS}: take the line out")
 
 
-def _merge(vocabulary: Vocabulary, word: str) -> NewEntry:
+def _behind_space(vocabulary: Vocabulary, word: str) -> NewEntry:
     found = vocabulary.words_of(f" {word}") if word.strip() else []
     if len(found) != 1:
         raise InputError(f"the tokenizer cannot hold {word!r}: {_LETTERLESS}: take the line out")
@@ -172,7 +173,7 @@ def _merge(vocabulary: Vocabulary, word: str) -> NewEntry:
         raise InputError(f"{word!r} is an entry of the tokenizer or of this list already: take the line out")
     if "".join(pieces).removesuffix(WORD_END) != found[0] or vocabulary.tokenizer.special.unk in pieces:
         raise InputError(f"the tokenizer cannot hold {word!r}: it has no pieces for all of its letters: take the line out")
-    return NewEntry("".join(pieces), tuple(pieces))
+    return NewEntry("".join(pieces), tuple(pieces) if vocabulary.tokenizer.kind == "bpe" else ())
 
 
 def replaced_pieces(old: Tokenizer, new: Tokenizer) -> list[list[int]] | None:
@@ -193,6 +194,8 @@ def replaced_pieces(old: Tokenizer, new: Tokenizer) -> list[list[int]] | None:
             replaced = [token for word in vocabulary.words_of(matched[index]) for token in vocabulary.pieces_of(word)]
         elif new.kind == "bpe":
             replaced = _leaves(piece, parents, ids)
+        elif new.kind == "unigram":
+            replaced = vocabulary.pieces_of(piece)
         else:  # a word-level entry replaces the unknown token
             replaced = _cut(piece, ids, inside=vocabulary.inside) if new.kind == "wordpiece" else []
         found.append([ids[name] for name in replaced if name in ids and name != old.special.unk])
