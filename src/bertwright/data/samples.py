@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bertwright.data.shards import Split
 from bertwright.errors import InputError
 from bertwright.text.special import ALL_ROLES
 from bertwright.text.tokenizer import Tokenizer
@@ -126,11 +125,5 @@ def concatenate(parts: Sequence[Samples]) -> Samples:
     sequences = column("sequences")
     if sequences is not None:  # padding of a part that had no sequences
         sequences = np.where(np.arange(ids.shape[1]) >= lengths[:, None], ids.shape[1], sequences)
-    return Samples(
-        ids=ids,
-        lengths=lengths,
-        token_type_ids=column("token_type_ids"),
-        sequences=sequences,
-        sentences=column("sentences"),
-        next_sentence_label=column("next_sentence_label"),
-    )
+    others = {field.name: column(field.name) for field in fields(Samples) if field.name not in ("ids", "lengths", "sequences")}
+    return Samples(ids=ids, lengths=lengths, sequences=sequences, **others)
