@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bertwright.architecture import HeadKind
 from bertwright.checkpoints.huggingface import load_model, save_model
 from bertwright.data.prepare import PrepareConfig, prepare
 from bertwright.data.shards import TokenShards
@@ -34,14 +35,14 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def begun_from(folder: Path, family: str = "bert", **keys: Any) -> Path:
+def begun_from(folder: Path, family: str = "bert", head: HeadKind = "mlm", **keys: Any) -> Path:
     """A tiny checkpoint with a tokenizer that cuts the words of the domain."""
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)) + "\n", encoding="utf-8")
     tokenizer = Tokenizer.load(folder / "vocab.txt")
     config = {**preset(f"{family}-tiny", vocab_size=tokenizer.vocab_size, pad_token_id=0), **keys}
     torch.manual_seed(1)
-    save_model(Model(family_of(config).architecture(config), ("mlm",)), folder, config=config)
+    save_model(Model(family_of(config).architecture(config), (head,)), folder, config=config)
     tokenizer.save(folder)
     return folder
 
@@ -76,6 +77,24 @@ def test_the_model_grows_and_transformers_loads_it(family: str, keys: dict[str, 
     encoded = AutoTokenizer.from_pretrained(result.checkpoint)("The corbel bears 将军.", return_tensors="pt")
     assert encoded["input_ids"][0].tolist() == new.encode("The corbel bears 将军.").ids
     assert theirs(**encoded).logits.shape[-1] == new.vocab_size
+
+
+@pytest.mark.parametrize(("family", "objective"), [("gpt2", "clm"), ("bart", "denoising")])
+def test_models_that_write_grow_too(family: str, objective: str, tmp_path: Path, text: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    ids = {"bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 2} if family == "bart" else {}
+    begun = begun_from(tmp_path / "begun", family, "lm", **ids)
+    shards = prepared(text, begun, add_vocabulary=3)
+    old, new = Tokenizer.load(begun), Tokenizer.load(shards.tokenizer_folder)
+    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(CONFIG, objective=objective, init_from=str(begun)))
+    before, after = load_model(begun).model.state_dict()["tokens.weight"], load_model(result.checkpoint).model.state_dict()["tokens.weight"]
+    rows = [old.vocab.index(piece) for piece in ("co", "##rb", "##el")]
+    torch.testing.assert_close(after[new.vocab.index("corbel")], before[rows].mean(0), rtol=0.0, atol=1e-5)
+    kind = AutoModelForCausalLM if family == "gpt2" else AutoModelForSeq2SeqLM
+    theirs, info = kind.from_pretrained(result.checkpoint, output_loading_info=True)
+    assert not any(info.values()), info
+    assert theirs.get_input_embeddings().weight.shape[0] == new.vocab_size
 
 
 def test_the_report_says_how_many_tokens_the_text_takes_now(tmp_path: Path, text: Path) -> None:
