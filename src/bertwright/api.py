@@ -145,7 +145,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="bertwright-evaluate-") as scratch:
         split, frequencies = _splits(predictor, [str(name) for name in inputs], scratch=Path(scratch), max_seq_length=length)
         vocabulary = Vocabulary.of(predictor.tokenizer)
-        wanted = chosen_objective(predictor, vocabulary, mlm_probability=mlm_probability, name=objective)
+        wanted = chosen_objective(predictor.model, predictor.checkpoint, vocabulary, mlm_probability=mlm_probability, name=objective)
         held = held_out_text(wanted, split, vocabulary, length=length, samples=eval_samples)
         if held is None:
             raise InputError("the text has nothing to predict: give more of it, or shards that hold some out (--validation_fraction)")

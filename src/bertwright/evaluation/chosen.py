@@ -11,7 +11,7 @@ from bertwright.architecture import LM
 from bertwright.data.samples import Vocabulary
 from bertwright.data.sources import DATASET_MARKERS, FORMATS, TEXT
 from bertwright.errors import InputError
-from bertwright.inference.predictor import Predictor
+from bertwright.models import Model
 from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.registry import objective
@@ -19,23 +19,23 @@ from bertwright.objectives.suitable import misfit
 from bertwright.tasks.task import Task
 
 
-def chosen_objective(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability: float, name: str | None = None) -> Objective:
+def chosen_objective(model: Model, checkpoint: Path, vocabulary: Vocabulary, *, mlm_probability: float, name: str | None = None) -> Objective:
     """The named one; else what a model that writes was trained for, where its run says so; else the one with the most terms that the checkpoint has heads for.
 
     Raises InputError where the named one does not suit the checkpoint, or none does.
     """
     if name is not None:
         found = objective(ObjectiveConfig(objective=name, mlm_probability=mlm_probability), vocabulary)
-        if problem := misfit(found, predictor.model.architecture, vocabulary, name=name):
+        if problem := misfit(found, model.architecture, vocabulary, name=name):
             raise InputError(problem)
-        if lacking := [head for head in found.heads if head not in predictor.heads]:
-            raise InputError(f"{predictor.checkpoint} has no {' and no '.join(lacking)} head, which {name} needs: take another objective, or leave it out")
+        if lacking := [head for head in found.heads if head not in model.head_kinds]:
+            raise InputError(f"{checkpoint} has no {' and no '.join(lacking)} head, which {name} needs: take another objective, or leave it out")
         return found
-    if LM in predictor.heads and (trained := _of_its_run(predictor.checkpoint)):
+    if LM in model.head_kinds and (trained := _of_its_run(checkpoint)):
         return objective(trained, vocabulary)
-    if served := list(_served(predictor, vocabulary, mlm_probability=mlm_probability)):
+    if served := list(_served(model, vocabulary, mlm_probability=mlm_probability)):
         return max(served, key=lambda one: len(one.terms))
-    raise InputError(f"{predictor.checkpoint} has no language-modelling head to measure: take a checkpoint that `bertwright pretrain` wrote")
+    raise InputError(f"{checkpoint} has no language-modelling head to measure: take a checkpoint that `bertwright pretrain` wrote")
 
 
 def measures_text(task: Task | None, inputs: Sequence[str], *, asked: bool) -> bool:
@@ -55,9 +55,9 @@ def _is_text(name: str) -> bool:
     return name == "-" or any(FORMATS.get(ending) == TEXT for ending in path.suffixes[-2:])
 
 
-def _served(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability: float) -> Iterator[Objective]:
+def _served(model: Model, vocabulary: Vocabulary, *, mlm_probability: float) -> Iterator[Objective]:
     """Those that the checkpoint's heads, stacks and vocabulary serve, and that need no second model."""
-    architecture = predictor.model.architecture
+    architecture = model.architecture
     for name in OBJECTIVES:
         if name == "span_corruption" and not vocabulary.sentinels:
             continue
@@ -66,7 +66,7 @@ def _served(predictor: Predictor, vocabulary: Vocabulary, *, mlm_probability: fl
             alone = one.companion(architecture) is None
         except InputError:  # it asks for tokens or keys that are not there
             continue
-        if alone and set(one.heads) <= set(predictor.heads) and one.stacks == tuple(architecture.stacks):
+        if alone and set(one.heads) <= set(model.head_kinds) and one.stacks == tuple(architecture.stacks):
             yield one
 
 

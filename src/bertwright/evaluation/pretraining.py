@@ -33,7 +33,7 @@ class HeldOut:
 
 def held_out_text(objective: Objective, split: Split, vocabulary: Vocabulary, *, length: int, samples: int | None) -> HeldOut | None:
     """How a held-out split can be measured: with the objective, with its simpler one where the text cannot serve it, or, None, not at all."""
-    note, tried = "", objective
+    note, tried = "", objective.measured
     while True:
         try:
             stream = Stream(tried.source(split, vocabulary, length=length, seed=SEED), seed=SEED)
