@@ -86,6 +86,14 @@ def test_a_prepared_text_shows_its_corpus_report(tmp_path: Path, folder_of: Any,
     assert "corpus.json is missing" in ask(write_report(folder.path)).text
 
 
+def test_new_vocabulary_and_chinese_words_stand_in_the_report(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
+    told = {"entries": ["corbel", "太史公"], "tokens": 900, "tokens_before": 1000}
+    folder = folder_of(tmp_path / "shards").json("corpus.json", {**CORPUS, "new_vocabulary": told, "words": 1234, "segmenter": "rjieba"})
+    page = ask(write_report(folder.path))
+    for said in ("new vocabulary", "10%", "corbel, 太史公", "1,234, those of Chinese found by rjieba"):
+        assert said in page.text, said
+
+
 @pytest.fixture
 def pair(tmp_path: Path, folder_of: Any, metrics_of: Any, results_of: Any) -> list[Path]:
     """Two runs that differ in their learning rate and in what they reached."""

@@ -79,6 +79,17 @@ def test_the_model_grows_and_transformers_loads_it(family: str, keys: dict[str, 
     assert theirs(**encoded).logits.shape[-1] == new.vocab_size
 
 
+def test_sentinels_stand_behind_new_words(tmp_path: Path, text: Path) -> None:
+    begun = begun_from(tmp_path / "begun", "t5", "lm", decoder_start_token_id=0)
+    report = prepare([str(text)], out=tmp_path / "shards", config=PrepareConfig(tokenizer=str(begun), add_vocabulary=3, sentinels=5))
+    assert report.new_vocabulary is not None
+    assert len(report.new_vocabulary.entries) == 3
+    result = pretrain(tmp_path / "shards", out=tmp_path / "run", config=dataclasses.replace(CONFIG, objective="span_corruption", init_from=str(begun)))
+    before, after = load_model(begun).model.state_dict()["tokens.weight"], load_model(result.checkpoint).model.state_dict()["tokens.weight"]
+    assert len(after) == len(before) + 8
+    torch.testing.assert_close(after[-5:], before.mean(0).expand(5, -1), rtol=0.0, atol=1e-5)
+
+
 @pytest.mark.parametrize(("family", "objective"), [("gpt2", "clm"), ("bart", "denoising")])
 def test_models_that_write_grow_too(family: str, objective: str, tmp_path: Path, text: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -103,7 +114,7 @@ def test_the_report_says_how_many_tokens_the_text_takes_now(tmp_path: Path, text
     report = prepare([str(text)], out=tmp_path / "grown", config=PrepareConfig(tokenizer=str(begun), add_vocabulary=3))
     told = report.new_vocabulary
     assert told is not None
-    assert (told.entries, told.tokens_before) == (3, plain.tokens + plain.validation_tokens)
+    assert (set(told.entries), told.tokens_before) == ({"corbel", "vault", "将军"}, plain.tokens + plain.validation_tokens)
     assert told.tokens == report.tokens + report.validation_tokens < told.tokens_before
     (line,) = [line for line in report.lines() if line.startswith("new vocabulary")]
     assert f"takes {told.tokens:,} tokens instead of {told.tokens_before:,}" in line

@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,9 +252,3 @@ def words_of_file(lines: Iterable[str], name: str) -> list[tuple[str, str]]:
     if not found:
         raise InputError(f"{name}: no words in it: write one a line")
     return found
-
-
-def examples(tokenizer: Tokenizer, *, first: int, most: int = 12) -> str:
-    """The first new entries, for people."""
-    shown = ", ".join(islice((piece for piece in tokenizer.vocab[first:]), most))
-    return shown + (", ..." if tokenizer.vocab_size - first > most else "")

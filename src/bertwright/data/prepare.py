@@ -15,7 +15,6 @@ from bertwright.data.cleaning import Tally
 from bertwright.data.documents import Document, Reading, guess_division, read_documents
 from bertwright.data.encoding import Encoder, TextReader, encoded, marker_pattern
 from bertwright.data.held_out import EncodedDocuments, HeldOut
-from bertwright.data.new_words import examples
 from bertwright.data.prepare_config import PrepareConfig
 from bertwright.data.report import CorpusReport, NewVocabulary, Text
 from bertwright.data.shards import ShardsWriter, SplitWriter
@@ -255,8 +254,9 @@ class _Corpus:
         base = self.encoder.extends
         if base is None:
             return None
-        shown = examples(self.tokenizer, first=base.vocab_size)
-        return NewVocabulary(entries=self.tokenizer.vocab_size - base.vocab_size, examples=shown, tokens_before=self.encoder.tokens_before, tokens=tokens)
+        special = set(self.tokenizer.special_ids)
+        entries = tuple(piece for index, piece in enumerate(self.tokenizer.vocab) if index >= base.vocab_size and index not in special)
+        return NewVocabulary(entries=entries, tokens_before=self.encoder.tokens_before, tokens=tokens)
 
     def _held_out_by(self) -> str:
         if self.plan.validation.files:

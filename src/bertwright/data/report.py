@@ -12,6 +12,7 @@ MANY_DUPLICATES = 0.05
 MUCH_TRUNCATION = 0.2
 MUCH_PADDING = 0.5
 LITTLE_TEXT = 100_000  # tokens: fewer than one minute of training on a laptop sees
+EXAMPLES = 12  # of new entries
 FEW_HELD_OUT = 1_000  # tokens: about 150 masked ones, on which a loss is known to within a tenth at best
 
 
@@ -38,19 +39,19 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class NewVocabulary:
-    """What new entries of the tokenizer do: how many there are, the first of them, and the tokens of all the text without them and with them."""
+    """What new entries of the tokenizer do: the entries, and the tokens of all the text without them and with them."""
 
-    entries: int
-    examples: str
+    entries: tuple[str, ...]
     tokens_before: int
     tokens: int
 
     def line(self, characters: int) -> str:
         """For the screen."""
+        examples = ", ".join(self.entries[:EXAMPLES]) + (", ..." if len(self.entries) > EXAMPLES else "")
         saved = 1 - self.tokens / max(self.tokens_before, 1)
         each, before = (characters / max(count, 1) for count in (self.tokens, self.tokens_before))
         return (
-            f"{_many(self.entries, 'entry')} ({self.examples}): the text takes {self.tokens:,} tokens instead of {self.tokens_before:,}, "
+            f"{_many(len(self.entries), 'entry')} ({examples}): the text takes {self.tokens:,} tokens instead of {self.tokens_before:,}, "
             f"{abs(saved):.1%} {'fewer' if saved >= 0 else 'more'} ({each:.2f} characters each instead of {before:.2f})"
         )
 

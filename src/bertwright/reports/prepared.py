@@ -75,9 +75,21 @@ def _rows(corpus: Mapping[str, Any]) -> list[Block]:
         ["next-sentence prediction", "possible" if corpus.get("nsp_possible") else "not possible"],
         ["entropy of token frequencies", f"{number(corpus.get('unigram_entropy'))} nats: the loss of a model that only knows how frequent each token is"],
     ]
-    blocks: list[Block] = [Table(head=("what", "which"), rows=lines, words=frozenset({0, 1}))]
+    if corpus.get("segmenter"):
+        lines.append(["words of the training text", f"{corpus.get('words', 0):,}, those of Chinese found by {corpus['segmenter']}"])
+    blocks: list[Block] = [Table(head=("what", "which"), rows=lines, words=frozenset({0, 1})), *_new_vocabulary(corpus.get("new_vocabulary") or {})]
     text = [[name.replace("_", " "), f"{count:,}"] for name, count in (corpus.get("text") or {}).items() if count]
     return [*blocks, Table(head=("mended in the text", "how often"), rows=text)] if text else blocks
+
+
+def _new_vocabulary(told: Mapping[str, Any]) -> list[Block]:
+    """What entries were added to the tokenizer, and what they save."""
+    entries, tokens, before = told.get("entries") or (), told.get("tokens", 0), told.get("tokens_before", 0)
+    if not entries:
+        return []
+    rows = [["new entries", f"{len(entries):,}"], ["tokens of all the text without them", f"{before:,}"], ["with them", f"{tokens:,}"]]
+    rows.append(["saved", share(1 - tokens / max(before, 1))])
+    return [Table(head=("new vocabulary", ""), rows=rows), Folded("All new entries", [Prose(", ".join(map(str, entries)))])]
 
 
 def _sizes(run: RunFiles) -> list[Block]:

@@ -88,7 +88,7 @@ class Vocabulary:
 
     def _score(self, text: str) -> float:
         """Of a new piece of Unigram."""
-        scores = dict(self.parts["model"]["vocab"])
+        scores: dict[str, float] = dict(self.parts["model"]["vocab"])
         return BONUS + sum(scores.get(piece, min(scores.values())) for piece in self.pieces_of(text))
 
     def extended(self) -> Tokenizer:
@@ -179,18 +179,21 @@ def _behind_space(vocabulary: Vocabulary, word: str) -> NewEntry:
 def replaced_pieces(old: Tokenizer, new: Tokenizer) -> list[list[int]] | None:
     """For each entry of `new` beyond those of `old`, the ids in `old` that stood in its place; None where `new` does not extend `old`.
 
-    A list is empty where the old tokenizer had nothing but its unknown token for the text.
+    A list is empty where the old tokenizer had nothing but its unknown token for the text, and for special tokens, which replace no text.
     """
     first = old.vocab_size
     if new.kind != old.kind or new.vocab[:first] != old.vocab:
         return None
     vocabulary, ids = Vocabulary(old), {piece: index for index, piece in enumerate(old.vocab)}
     matched = {index: token.content for index, token in new.backend.get_added_tokens_decoder().items()}
+    special = set(new.special_ids)
     parents = _parents(new) if new.kind == "bpe" else {}
     found = []
     for index in range(first, new.vocab_size):
         piece = new.vocab[index]
-        if index in matched:
+        if index in special:
+            replaced = []
+        elif index in matched:
             replaced = [token for word in vocabulary.words_of(matched[index]) for token in vocabulary.pieces_of(word)]
         elif new.kind == "bpe":
             replaced = _leaves(piece, parents, ids)
