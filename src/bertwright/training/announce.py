@@ -3,6 +3,7 @@
 from bertwright.architecture import Architecture, HeadKind
 from bertwright.checkpoints.meta import without_values
 from bertwright.models import Model
+from bertwright.objectives.config import ObjectiveConfig
 from bertwright.training.devices import Device
 from bertwright.training.estimate import EFFICIENCY, bytes_needed, matrix_rate, operations_per_token
 from bertwright.training.events import Value
@@ -30,15 +31,19 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else _counted(plan.budget.amount, plan.budget.unit),
         "steps": max(1, round(tokens / step_tokens)),
         "epochs": tokens / max(1, plan.source.size(0) * config.max_seq_length),
-        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=config.mlm_probability),
+        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=_most_scored(config)),
         "expected_seconds": tokens / per_second,
     }
 
 
 def _tokens_per_second(plan: Plan, device: Device) -> float:
-    operations = operations_per_token(plan.architecture, length=plan.config.max_seq_length, scored=plan.config.mlm_probability)
+    operations = operations_per_token(plan.architecture, length=plan.config.max_seq_length, scored=_most_scored(plan.config))
     rate = matrix_rate(device, hidden_size=plan.architecture.hidden_size)
     return EFFICIENCY * rate * device.world_size / operations
+
+
+def _most_scored(config: ObjectiveConfig) -> float:
+    return max(config.mlm_probability, config.mlm_probability_end or 0.0)
 
 
 def _model_values(architecture: Architecture, heads: tuple[HeadKind, ...]) -> dict[str, int | str]:

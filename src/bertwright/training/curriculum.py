@@ -118,7 +118,7 @@ def curriculum(config: PretrainConfig, stages: Sequence[tuple[int, float]], stre
     course = Course.of(config)
     if budget.unit == "seconds":
         mend = "give max_steps, max_tokens or num_train_epochs"
-        keys = [key for key in ("stages", "batch_size_ramp") if getattr(config, key)]
+        keys = [key for key in ("stages", "batch_size_ramp", "mlm_probability_end") if getattr(config, key)]
         if keys:
             raise InputError(*(f"{key} goes by shares of the samples, and minutes do not tell how many there will be: {mend}" for key in keys))
         return Curriculum(streams[0], course, budget, None)

@@ -143,7 +143,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         vocabulary=vocabulary,
         model_config=model_config,
         architecture=architecture,
-        objective=trained_for,
+        objective=trained_for if read.samples is None else trained_for.over(read.samples),
         source=source,
         texts=tuple(texts),
         read=read,
