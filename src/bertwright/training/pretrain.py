@@ -21,7 +21,6 @@ from bertwright.models.starts import start_at_frequencies, start_at_neighbours
 from bertwright.models.taken import start_at_teacher
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
-from bertwright.training.card import model_card
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.curriculum import main_folder
 from bertwright.training.devices import Device, device_of_this_process
@@ -30,6 +29,7 @@ from bertwright.training.filled import FilledSentences
 from bertwright.training.loop import Loop
 from bertwright.training.measuring import measured_by
 from bertwright.training.plan import Plan, make_plan
+from bertwright.training.pretrained_card import model_card
 from bertwright.training.resuming import Identity, agreed_resume_point
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
