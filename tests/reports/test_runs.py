@@ -90,7 +90,7 @@ def test_new_vocabulary_and_chinese_words_stand_in_the_report(tmp_path: Path, fo
     told = {"entries": ["corbel", "太史公"], "tokens": 900, "tokens_before": 1000}
     folder = folder_of(tmp_path / "shards").json("corpus.json", {**CORPUS, "new_vocabulary": told, "words": 1234, "segmenter": "rjieba"}).json("shards.json", {})
     page = ask(write_report(folder.path))
-    for said in ("new vocabulary", "10%", "corbel, 太史公", "1,234, those of Chinese found by rjieba"):
+    for said in ("new vocabulary", "10.0%", "corbel, 太史公", "1,234, those of Chinese found by rjieba"):
         assert said in page.text, said
 
 
