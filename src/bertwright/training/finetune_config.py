@@ -49,6 +49,12 @@ class FinetuneConfig(DataConfig, TrainingConfig):
         embed: how tokens become a vector, cls, mean or max.
     doc_stride
         answer, tag: tokens that neighbouring windows of a long text share.
+    teacher
+        classify: a fine-tuned checkpoint of the same labels and vocabulary to learn from too.
+    distill_weight
+        classify: share of the loss that is learnt from the teacher, the rest from the labels.
+    distill_temperature
+        classify: of the teacher's and the student's distributions.
     """
 
     metric: str | None = None
@@ -66,6 +72,9 @@ class FinetuneConfig(DataConfig, TrainingConfig):
     gradient_checkpointing: bool = False
     pooling: str | None = None
     doc_stride: int | None = None
+    teacher: str | None = None
+    distill_weight: float = 0.5
+    distill_temperature: float = 2.0
     optimizer: str = "adamw"
     warmup_steps: float = 0.1
     adam_beta2: float = 0.999
@@ -76,6 +85,9 @@ class FinetuneConfig(DataConfig, TrainingConfig):
         found = TrainingConfig.problems(self) + DataConfig.problems(self)
         found += self.among({"adversarial": (None, *ADVERSARIES), "class_weights": (None, *CLASS_WEIGHTS), "pooling": (None, *POOLINGS)})
         found += self.above_zero("early_stopping_patience", "layer_learning_rate_decay", "adversarial_epsilon", "adversarial_alpha", "adversarial_steps")
+        found += self.above_zero("distill_temperature")
+        if not 0 < self.distill_weight <= 1:
+            found.append(f"distill_weight is {self.distill_weight}: it must lie in (0, 1], for example 0.5")
         found += self.not_below_zero("freeze_layers", "r_drop", "doc_stride")
         return found + self.shares("label_smoothing", "ema_decay")
 

@@ -26,6 +26,7 @@ from bertwright.training.judging import metric_problems
 from bertwright.training.labelled_source import LabelledItems
 from bertwright.training.plan import PASS_TOKENS, budget_of
 from bertwright.training.schedule import Budget
+from bertwright.training.taught import TaughtItems, Teacher, find_teacher
 
 # Peak rates of AdamW by width: Devlin et al. 2018 (appendix A.3) for 768 and 1024, Turc et al. 2019 (1908.08962) and Clark et al. 2020 (table 9) below.
 RATES = ((256, 3e-4), (512, 1e-4), (768, 5e-5), (1024, 2e-5))
@@ -61,6 +62,7 @@ class FinetunePlan:
     validation: Items
     source: LabelledItems
     budget: Budget
+    teacher: Teacher | None = None
 
     @property
     def family(self) -> Family:
@@ -72,7 +74,8 @@ class FinetunePlan:
 
     def data(self) -> dict[str, Any]:
         """What identifies the data that a run is bound to."""
-        return {"train_rows": len(self.splits.train.examples), "data_hash": _hash(self.splits.train, self.splits.validation)}
+        rows = {"train_rows": len(self.splits.train.examples), "data_hash": _hash(self.splits.train, self.splits.validation)}
+        return rows if self.teacher is None else rows | self.teacher.data()
 
     @property
     def test_hash(self) -> str | None:
@@ -103,6 +106,7 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
     task = task_for(splits.train, _task_options(config, splits), start, max_length=length)
     # How the file's values were read, so that later files are read alike.
     own = {**task.config.get("bertwright", {}), "data": dict(splits.train.decisions)}
+    teacher = _teacher(config, task, start, length=length)
     kept = {**start.config, **task.config, **_dropout_keys(start.config, config), "bertwright": own}
     architecture = family_of(kept).architecture(kept)
     _check_depth(config, architecture)
@@ -110,6 +114,7 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
     items = task.items(splits.train.examples, start.tokenizer, max_length=length)
     resolved = _in_passes(resolved, task, items, device)
     source = LabelledItems(task, items.items, Reading.of(architecture), batch_size=resolved.batch_size or 1, seed=config.seed)
+    source = source if teacher is None else TaughtItems.of(source, teacher)
     return FinetunePlan(
         config=resolved,
         given=config,
@@ -124,7 +129,14 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         validation=task.items(splits.validation.examples, start.tokenizer, max_length=length),
         source=source,
         budget=budget_of(resolved, source),
+        teacher=teacher,
     )
+
+
+def _teacher(config: FinetuneConfig, task: Task, start: Start, *, length: int) -> Teacher | None:
+    if config.teacher is None:
+        return None
+    return find_teacher(config.teacher, task, start, length=length, weight=config.distill_weight, temperature=config.distill_temperature)
 
 
 def _check_depth(config: FinetuneConfig, architecture: Architecture) -> None:

@@ -16,6 +16,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import Interrupted
 from bertwright.models.heads import build_heads
 from bertwright.models.initialisation import initialise
+from bertwright.objectives.together import Together
 from bertwright.tasks.registry import declared_heads, label_names, write_beside
 from bertwright.tasks.running import run as run_task
 from bertwright.training.adversarial import Adversary
@@ -78,7 +79,7 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
         for stack in filter(None, (model.encoder, model.decoder)):
             stack.recomputes = config.gradient_checkpointing
         updater = Updater.of(
-            model,
+            model if plan.teacher is None else Together(model, {"teacher": plan.teacher.build().to(device.device)}),
             plan.source,
             config,
             device,
