@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from bertwright.training.averaging import Average
+from bertwright.training.averaging import LastAverage, MovingAverage
 from bertwright.training.parameters import FlatParameters
 
 FILES = ("model.safetensors", "training/optimizer.safetensors", "training/masters.safetensors")
@@ -21,7 +21,7 @@ def a_pair(dtype: torch.dtype = torch.float32) -> tuple[FlatParameters, nn.Modul
 
 def test_the_average_follows_the_formula() -> None:
     parameters, _ = a_pair()
-    average, expected = Average(parameters, decay=0.6), parameters.master.double().clone()
+    average, expected = MovingAverage(parameters, decay=0.6), parameters.master.double().clone()
     for number in range(15):  # the last ones with the decay itself
         with torch.no_grad():
             parameters.master.normal_(generator=torch.Generator().manual_seed(number))
@@ -34,7 +34,7 @@ def test_the_average_follows_the_formula() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_in_its_place_the_model_computes_with_it_and_gets_its_own_back_bit_for_bit(dtype: torch.dtype) -> None:
     parameters, model = a_pair(dtype)
-    average = Average(parameters, decay=0.5)
+    average = MovingAverage(parameters, decay=0.5)
     with torch.no_grad():
         parameters.master.add_(1.0)
     parameters.publish()
@@ -77,3 +77,42 @@ def test_what_is_measured_and_saved_is_the_average_and_training_is_not_changed(t
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_stopped_run_ends_with_the_same_average_and_masters(ends_alike: Callable[..., None], dtype: torch.dtype) -> None:
     ends_alike(3, FILES, extras={"average": 0.8}, steps=7, dtype=dtype, evaluate=lambda run: {"eval_loss": float(run.updater.parameters.master.norm())})
+
+
+def test_the_mean_is_that_of_the_last_moments_and_of_no_others() -> None:
+    parameters, _ = a_pair()
+    average = LastAverage(parameters, count=3)
+    assert torch.equal(average.average, parameters.master), "nothing is kept yet"
+    seen = []
+    for number in range(5):
+        with torch.no_grad():
+            parameters.master.normal_(generator=torch.Generator().manual_seed(number))
+        average.update(number)
+        average.reached()
+        seen.append(parameters.master.double().clone())
+        torch.testing.assert_close(average.average.double(), torch.stack(seen[-3:]).mean(0), rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_measured_and_saved_is_the_mean_of_the_last_evaluations(tiny_run: Callable[[str], Any]) -> None:
+    moments: list[torch.Tensor] = []
+    plain, averaged = tiny_run("plain"), tiny_run("averaged")
+
+    def keep(run: Any) -> dict[str, float]:
+        moments.append(run.updater.parameters.master.clone())
+        return {"eval_loss": 1.0}
+
+    plain.train(steps=6, evaluate=keep)
+    own, moments = moments, []
+    averaged.train(steps=6, evaluate=keep, extras={"average_last": 2})
+    assert torch.equal(plain.updater.parameters.master, averaged.updater.parameters.master)
+    assert len(own) == len(moments) == 3
+    assert torch.equal(moments[0], own[0])
+    torch.testing.assert_close(moments[2], (own[1] + own[2]) / 2)
+    saved = averaged.tensors(6)["bert.embeddings.word_embeddings.weight"]
+    earlier = [run.tensors(6)["bert.embeddings.word_embeddings.weight"] for run in (plain,)]
+    assert not torch.equal(saved, earlier[0])
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 6])
+def test_a_stopped_run_ends_with_the_same_mean(stop_at: int, ends_alike: Callable[..., None]) -> None:
+    ends_alike(stop_at, FILES, extras={"average_last": 2}, steps=8, evaluate=lambda run: {"eval_loss": float(run.updater.parameters.master.norm())})

@@ -25,6 +25,8 @@ LONG: dict[str, dict[str, Any]] = {
     "stages": {"stages": ("16:70%", "32:30%")},
     "ramp": {"batch_size_ramp": "2:60%"},
     "all of them": {"mix": ("{books}=0.3",), "stages": ("16:70%", "32:30%"), "batch_size_ramp": "2:60%", "lr_scheduler_type": "wsd"},
+    "moving average": {"ema_decay": 0.9, "lr_scheduler_type": "cosine"},
+    "mean of the last": {"average_last": 2, "lr_scheduler_type": "inverse_sqrt"},
     "pairs in stages": {"objective": "mlm+nsp", "stages": ("16:70%", "32:30%"), "mix": ("{books}=20%",)},
 }
 
@@ -183,5 +185,45 @@ def test_the_first_updates_are_smaller(tmp_path: Path, shards: TokenShards, conf
 def test_stages_and_ramps_that_cannot_be_are_named(changes: dict[str, Any], expected: str, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     with pytest.raises(InputError) as refused:
         pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, **changes))
+    assert len(refused.value.problems) == 1
+    assert expected in refused.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "moving"), [({"freeze_embeddings": True}, ("encoder", "cls")), ({"freeze_layers": 1}, ("layer.1", "cls")), ({"freeze_layers": 2}, ("cls",))]
+)
+def test_what_is_frozen_stays_as_it_was_also_over_a_resume(
+    changes: dict[str, Any], moving: tuple[str, ...], tmp_path: Path, shards: TokenShards, config: PretrainConfig
+) -> None:
+    first = pretrain(shards.folder, out=tmp_path / "first", config=dataclasses.replace(config, max_steps=2))
+    onward = dataclasses.replace(config, init_from=str(first.checkpoint), **changes)
+    pretrain(shards.folder, out=tmp_path / "run", config=onward)
+    with pytest.raises(Crash):
+        pretrain(shards.folder, out=tmp_path / "stopped", config=onward, observers=(crash_at(5),))
+    pretrain(shards.folder, out=tmp_path / "stopped", config=onward)
+    assert_same_end(tmp_path / "run", tmp_path / "stopped")
+    before, after = (load_file(folder / "model.safetensors") for folder in (first.checkpoint, tmp_path / "run" / "checkpoints" / f"step-{STEPS:06d}"))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(any(part in name for part in moving) for name in moved), moved
+    assert all(any(part in name for name in moved) for part in moving)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"freeze_layers": 9}, "freeze_layers is 9: the model has 2 layers"),
+        ({"freeze_layers": -1}, "freeze_layers is -1: it must be 0 or more"),
+        ({"init_from": None, "freeze_layers": 1}, "the weights are new: nothing would ever learn them"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0: it must lie in [0, 1)"),
+        ({"ema_decay": 0.9, "average_last": 2}, "one average is saved, take one away"),
+    ],
+)
+def test_frozen_layers_and_averages_that_cannot_be_are_named(
+    changes: dict[str, Any], expected: str, tmp_path: Path, shards: TokenShards, config: PretrainConfig
+) -> None:
+    first = pretrain(shards.folder, out=tmp_path / "first", config=dataclasses.replace(config, max_steps=1))
+    with pytest.raises(InputError) as refused:
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, **{"init_from": str(first.checkpoint), **changes}))
     assert len(refused.value.problems) == 1
     assert expected in refused.value.problems[0]

@@ -35,6 +35,14 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
         Held-out samples per evaluation.
     also_evaluate
         Other shards whose held-out part is measured too, such as a general text: what is forgotten.
+    ema_decay
+        Evaluate and save a moving average of the weights with this decay.
+    average_last
+        Evaluate and save the mean of the weights at so many last evaluations.
+    freeze_layers
+        Leave the embeddings and so many of the lowest layers as they are.
+    freeze_embeddings
+        Leave the embeddings as they are.
     verify
         Read every shard and compare its hash before training.
     """
@@ -49,10 +57,20 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
     start: str | None = None
     eval_samples: int | None = None
     also_evaluate: tuple[str, ...] = ()
+    ema_decay: float = 0.0
+    average_last: int = 0
+    freeze_layers: int = 0
+    freeze_embeddings: bool = False
     verify: bool = False
 
     def problems(self) -> list[str]:
         found = super().problems() + self.objective_problems() + self.among({"start": (None, *STARTS)}) + self.above_zero("extend_positions", "eval_samples")
+        found += self.shares("ema_decay") + self.not_below_zero("average_last", "freeze_layers")
+        if self.ema_decay and self.average_last:
+            found.append(f"ema_decay is {self.ema_decay} and average_last is {self.average_last}: one average is saved, take one away")
+        if (self.freeze_layers or self.freeze_embeddings) and not self.init_from:
+            key = "freeze_layers" if self.freeze_layers else "freeze_embeddings"
+            found.append(f"{key} is {getattr(self, key)} and the weights are new: nothing would ever learn them, give --init_from or leave it out")
         if self.init_from and self.start:
             found.append(f"start is {self.start!r} and init_from is {self.init_from!r}: new weights or a checkpoint's, take one away")
         if self.max_seq_length < 8:

@@ -1,10 +1,12 @@
 """How deep a parameter lies, and what follows from it: a lower rate for lower layers, and layers that are not trained at all."""
 
 import re
+from collections.abc import Sequence
 
 from torch import nn
 
-from bertwright.architecture import Architecture, Stack
+from bertwright.architecture import Architecture, HeadKind, Stack
+from bertwright.checkpoints.meta import without_values
 from bertwright.errors import InputError
 from bertwright.models import Model
 
@@ -50,12 +52,14 @@ def layer_factor(name: str, architecture: Architecture, decay: float) -> float:
     return float(decay ** (levels(architecture) + 1 - level_of(name, architecture)))
 
 
-def freeze(model: Model, layers: int) -> None:
-    """Has the embeddings and the lowest `layers` layers stay as they are (`requires_grad` false); 0 leaves everything trained.
+def freeze(model: Model, layers: int, *, embeddings: bool = False) -> None:
+    """Has the embeddings and the lowest `layers` layers stay as they are (`requires_grad` false); 0 leaves everything trained, save the embeddings if so told.
 
     A decoder's layers come after its encoder's. Nothing is computed backward below the lowest layer that is trained.
     Raises InputError where there are fewer layers, or where one of them shares its weights with one that is to be trained.
     """
+    if embeddings:
+        freeze_parameters(model, model.architecture, 0)
     if not layers:
         return
     stacks = model.architecture.stacks.values()
@@ -67,6 +71,17 @@ def freeze(model: Model, layers: int) -> None:
         frozen += _whole_blocks(stack, min(left, stack.num_layers), given=layers)
         left -= min(left, stack.num_layers)
     freeze_parameters(model, model.architecture, frozen)
+
+
+def check_frozen(architecture: Architecture, heads: Sequence[HeadKind], layers: int, *, embeddings: bool = False) -> None:
+    """Raises InputError where `freeze` would, or would leave nothing to train of a model with these heads."""
+    if not layers and not embeddings:
+        return
+    with without_values():
+        model = Model(architecture, tuple(heads))
+    freeze(model, layers, embeddings=embeddings)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(f"freeze_layers is {layers}: nothing of this model would be trained, freeze fewer")
 
 
 def freeze_parameters(module: nn.Module, architecture: Architecture, level: int) -> None:

@@ -168,6 +168,8 @@ class Loop:
         return metrics
 
     def _evaluated(self, state: TrainState) -> tuple[TrainState, bool]:
+        if self.updater.average is not None:
+            self.updater.average.reached()
         metrics = self._measured(state)
         if not metrics:
             return state, False

@@ -24,6 +24,7 @@ from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.companions import Beside, find_companion
 from bertwright.training.config import PretrainConfig
 from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of
+from bertwright.training.depth import check_frozen
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget
 from bertwright.training.settings import TrainingConfig
@@ -111,6 +112,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         if lacking := _fits(architecture, shards, tokenizer, config, trained_for):
             problems += lacking
         elif trained_for:
+            check_frozen(architecture, trained_for.heads, config.freeze_layers, embeddings=config.freeze_embeddings)
             beside, found = find_companion(trained_for, architecture, tokenizer, begun=begun, length=config.max_seq_length)
             problems += found
         problems += other if architecture.vocab_size >= tokenizer.vocab_size else []  # a model too small for the tokenizer is told of already

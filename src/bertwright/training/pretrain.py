@@ -23,6 +23,7 @@ from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.curriculum import main_folder
+from bertwright.training.depth import freeze
 from bertwright.training.devices import Device, device_of_this_process
 from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.filled import FilledSentences
@@ -76,8 +77,9 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=config.model)
         checkpoint = agreed_resume_point(identity, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None)
+        freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
         trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
-        updater = Updater.of(trained, plan.objective, config, device)
+        updater = Updater.of(trained, plan.objective, config, device, average=config.ema_decay, average_last=config.average_last)
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
         if device.leads and MLM in plan.objective.heads:
             tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))

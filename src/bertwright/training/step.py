@@ -15,7 +15,7 @@ from bertwright.data.batch import Batch
 from bertwright.errors import NonFiniteError
 from bertwright.objectives.objective import Trainable
 from bertwright.training.adversarial import Adversary, token_table
-from bertwright.training.averaging import Average
+from bertwright.training.averaging import Average, LastAverage, MovingAverage
 from bertwright.training.devices import Device
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
@@ -43,7 +43,7 @@ class Updater:
     """A model in training: its parameters, optimizers and loss scale, and the step that moves them.
 
     All processes begin with the leading one's tensors. Their gradients are summed once an update, as one vector, so parameters that a loss does not reach are
-    no matter, and a model is called in whatever way the objective likes. adversary: also trains on token embeddings that it moves; average: keeps a moving
+    no matter, and a model is called in whatever way the objective likes. adversary: also trains on token embeddings that it moves; average: keeps an
     average of the weights.
     """
 
@@ -67,7 +67,7 @@ class Updater:
         self.scale = FIRST_SCALE if device.dtype == torch.float16 else 1.0
         self.good_steps = 0
         self.model = model
-        device.share([*parameters.shared(), *([] if average is None else [average.average])])
+        device.share([*parameters.shared(), *(() if average is None else average.shared())])
         parameters.publish_all()
 
     @classmethod
@@ -81,10 +81,12 @@ class Updater:
         factor_of: Callable[[str], float] | None = None,
         adversary: Adversary | None = None,
         average: float | None = None,
+        average_last: int = 0,
     ) -> "Updater":
         """With the parameters and optimizers that a config asks for; its rates are given.
 
-        factor_of: of a parameter's learning rate, by its name; average: decay of the moving average, None or 0 for none.
+        factor_of: of a parameter's learning rate, by its name; average: decay of the moving average, None or 0 for none; average_last:
+        evaluations over whose weights to average, 0 for none.
         """
         parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer, factor_of=factor_of)
         optimizers = Optimizers(
@@ -104,7 +106,7 @@ class Updater:
             max_grad_norm=config.max_grad_norm,
             seed=config.seed,
             adversary=adversary,
-            average=Average(parameters, decay=average) if average else None,
+            average=MovingAverage(parameters, decay=average) if average else LastAverage(parameters, count=average_last) if average_last else None,
         )
 
     def step(self, batches: Sequence[Batch], *, number: int, factor: float) -> StepResult:
@@ -147,7 +149,7 @@ class Updater:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """The model as it is to be measured and saved, for as long as the context lasts: with the moving average where there is one, else as it is."""
+        """The model as it is to be measured and saved, for as long as the context lasts: with the average where there is one, else as it is."""
         if self.average is None:
             yield
             return
