@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 
 from bertwright.api import evaluate
 from bertwright.checkpoints.huggingface import load_model
+from bertwright.cli.display import evaluation_summary
 from bertwright.data.shards import ShardsWriter, TokenShards
 from bertwright.errors import InputError
 from bertwright.inference.predictor import load
 from bertwright.objectives.registry import OBJECTIVES
+from bertwright.reports.page import write_report
 from bertwright.text.sentinels import with_sentinels
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig
@@ -127,6 +129,13 @@ def test_how_held_out_texts_go_on_stands_in_the_run(tmp_path: Path, sentinel_sha
     assert [f"{sample['text']} {sample['original']}" for sample in told[:4]] == whole[:4]
     assert [sample["text"] for sample in told[:4]] == [sample["text"] for sample in told[4:]]
     assert any(sample["filled"] for sample in told)
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "Texts it writes" in page
+    assert "next tokens right" in page
+    assert "Masked" not in page
+    last = rows(run, "evaluate")[-1]
+    assert evaluation_summary(last).startswith(f"loss {last['eval_clm_loss']:.3f} (chance 4.29, word frequencies alone ")
+    assert evaluation_summary(last).endswith(f"perplexity {last['eval_perplexity']:.1f}")
 
 
 @pytest.mark.parametrize("objective", ["clm", "span_corruption", "denoising"])

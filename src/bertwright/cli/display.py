@@ -33,6 +33,9 @@ PRETRAINING = {
     "eval_nsp_accuracy": ("next sentence", ".1%"),
 }
 
+# The held-out loss of each objective of models that write.
+WRITING = ("eval_clm_loss", "eval_span_corruption_loss", "eval_prefix_lm_loss", "eval_denoising_loss")
+
 
 @contextmanager
 def training_display(stream: TextIO | None = None, *, live: bool | None = None) -> Iterator["Callable[[Event], None]"]:
@@ -157,13 +160,17 @@ class LivePanel:
 
 
 def evaluation_summary(values: Values) -> str:
-    """Validation in one line: the masked loss beside what chance and word frequencies alone would give, or a task's first metrics."""
-    if "eval_mlm_loss" not in values:
+    """Validation in one line: the masked loss, or a writing model's, beside what chance and word frequencies alone would give; or a task's first metrics."""
+    written = next((key for key in WRITING if key in values), None)
+    if "eval_mlm_loss" not in values and written is None:
         return "   ".join(f"{name} {value:.4f}" for name, value in list(_metrics(values).values())[:SHOWN_METRICS])
     beside = [f"{name} {values[key]:.2f}" for key, name in (("chance_loss", "chance"), ("unigram_entropy", "word frequencies alone")) if key in values]
-    parts = [f"masked loss {values['eval_mlm_loss']:.3f}" + (f" ({', '.join(beside)})" if beside else "")]
-    if "eval_mlm_accuracy" in values:
-        parts.append(f"accuracy {values['eval_mlm_accuracy']:.1%}")
+    key = "eval_mlm_loss" if written is None else written
+    parts = [f"{'masked loss' if written is None else 'loss'} {values[key]:.3f}" + (f" ({', '.join(beside)})" if beside else "")]
+    if (accuracy := key.replace("_loss", "_accuracy")) in values:
+        parts.append(f"accuracy {values[accuracy]:.1%}")
+    if written is not None and "eval_perplexity" in values:
+        parts.append(f"perplexity {values['eval_perplexity']:.1f}")
     if "eval_nsp_accuracy" in values:
         parts.append(f"next sentence {values['eval_nsp_accuracy']:.1%}")
     return "   ".join(parts)

@@ -77,7 +77,9 @@ def _print_plan(shards: Path | None, config: PretrainConfig, *, json: bool) -> N
 def closing_lines(result: PretrainResult, *, picture: Path, report: Path | None, shards: Path) -> list[str]:
     """Where everything lies, and what to type next."""
     run = shlex.quote(str(result.run))
-    evaluated = "eval_mlm_loss" in result.metrics
+    evaluated = "eval_loss" in result.metrics
+    writes = "eval_perplexity" in result.metrics and "eval_mlm_loss" not in result.metrics
+    example = "'how a text begins'" if writes else "'some text with a [MASK] in it'"
     return [
         "",
         *([f"at the end   {evaluation_summary(result.metrics)}"] if evaluated else []),
@@ -87,6 +89,6 @@ def closing_lines(result: PretrainResult, *, picture: Path, report: Path | None,
         *([f"report       {report}"] if report else []),
         "",
         "next:",
-        f"  bertwright predict {run} 'some text with a [MASK] in it'",
+        f"  bertwright predict {run} {example}",
         f"  bertwright evaluate {run} {shlex.quote(str(shards))}",
     ]

@@ -33,12 +33,13 @@ def draw_run(run: Path, *, path: Path | None = None, title: str | None = None) -
 
 
 def draw_losses(records: Sequence[Record], path: Path, *, title: str) -> Path:
-    """One panel for the masked-token loss and, where there is one, one for next-sentence loss; writes `path`.
+    """One panel for the masked-token loss, or the whole one of other objectives, and, where there is one, one for next-sentence loss; writes `path`.
 
-    records: in any order, each with `step`; training ones hold `mlm_loss` (or `loss`) and `nsp_loss`, evaluations `eval_mlm_loss` and
+    records: in any order, each with `step`; training ones hold `mlm_loss` (or `loss`) and `nsp_loss`, evaluations `eval_mlm_loss` (or `eval_loss`) and
     `eval_nsp_loss`, and with them `chance_loss` (ln of the vocabulary) and `unigram_entropy`, all in nats. Raises InputError when none holds a loss.
     """
-    masked, held_out = _series(records, "mlm_loss") or _series(records, "loss"), _series(records, "eval_mlm_loss")
+    masked, held_out = _series(records, "mlm_loss") or _series(records, "loss"), _series(records, "eval_mlm_loss") or _series(records, "eval_loss")
+    label = "masked-token loss (nats)" if any("mlm_loss" in record or "eval_mlm_loss" in record for record in records) else "loss (nats)"
     if not masked and not held_out:
         raise InputError(f"{path.parent} has no loss to draw yet: train some steps first")
     pairs, held_out_pairs = _series(records, "nsp_loss"), _series(records, "eval_nsp_loss")
@@ -47,7 +48,7 @@ def draw_losses(records: Sequence[Record], path: Path, *, title: str) -> Path:
     FigureCanvasAgg(figure)
     panels = figure.subplots(2 if two else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 2] if two else [1])[:, 0]
     references = {"chance": _last(records, "chance_loss"), "word frequencies alone": _last(records, "unigram_entropy")}
-    _panel(panels[0], masked, held_out, references, label="masked-token loss (nats)")
+    _panel(panels[0], masked, held_out, references, label=label)
     if two:
         _panel(panels[1], pairs, held_out_pairs, {"chance": math.log(2)}, label="next-sentence loss (nats)")
     panels[0].set_title(title)

@@ -1,4 +1,4 @@
-"""The page of a pre-training: losses, rates, gradients, throughput, and the masks it filled as it learnt."""
+"""The page of a pre-training: losses, rates, gradients, throughput, and the masks it filled, or the texts it wrote, as it learnt."""
 
 import math
 from collections.abc import Mapping
@@ -14,6 +14,8 @@ from bertwright.reports.reading import RunFiles
 from bertwright.reports.wording import number, share
 
 FILLED_SHOWN = 8  # moments of the training at which filled masks are shown
+# The term of each objective whose loss is that of a token: what is predicted, in words.
+PREDICTED = {"mlm": "masked tokens", "clm": "next tokens", "span_corruption": "tokens of gaps", "prefix_lm": "next tokens", "denoising": "tokens restored"}
 
 
 def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
@@ -23,15 +25,25 @@ def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
     if curves:
         sections.append(Section("Curves", [Drawings(curves)]))
     if run.samples:
-        sections.append(Section("Masks it fills", _filled(run)))
+        sections.append(Section("Texts it writes" if _predicted(run) == "clm" else "Masks it fills", _filled(run)))
     return [*sections, *cost_section(run, figures), *settings_sections(run), use_section(run)]
 
 
+def _predicted(run: RunFiles) -> str:
+    """The term that scores tokens; mlm where nothing says."""
+    last = run.last("evaluate") or (run.trained[-1] if run.trained else {})
+    return next((name for name in PREDICTED if f"eval_{name}_loss" in last or f"{name}_loss" in last), "mlm")
+
+
+def _loss_title(name: str) -> str:
+    return "Masked-token loss" if name == "mlm" else f"Loss of {PREDICTED[name]}"
+
+
 def _result(run: RunFiles) -> list[Block]:
-    last = run.last("evaluate")
-    trained = run.trained
-    tiles = [Tile(name="masked-token loss, held out", value=number(last["eval_mlm_loss"]), notes=[_chances(last)])] if "eval_mlm_loss" in last else []
-    for key, name in (("eval_mlm_accuracy", "masked tokens right"), ("eval_nsp_accuracy", "next sentences right")):
+    last, term = run.last("evaluate"), _predicted(run)
+    trained, key = run.trained, f"eval_{term}_loss"
+    tiles = [Tile(name=f"{_loss_title(term).lower()}, held out", value=number(last[key]), notes=[_chances(last)])] if key in last else []
+    for key, name in ((f"eval_{term}_accuracy", f"{PREDICTED[term]} right"), ("eval_nsp_accuracy", "next sentences right")):
         if isinstance(last.get(key), int | float):
             tiles.append(Tile(name=name, value=share(last[key]), notes=["chance 50%" if "nsp" in key else ""]))
     if isinstance(last.get("eval_perplexity"), int | float):
@@ -50,18 +62,20 @@ def _chances(last: Mapping[str, Any]) -> str:
 
 def _panels(run: RunFiles) -> list[Panel]:
     records, trained, last = run.records, run.trained, run.last("evaluate")
-    masked = series(trained, "mlm_loss") or series(trained, "loss")
+    term = _predicted(run)
+    predicted = _pair(series(trained, f"{term}_loss") or series(trained, "loss"), series(records, f"eval_{term}_loss"))
+    name = "masked_loss" if term == "mlm" else f"{term}_loss"
     references = {name: float(last[key]) for name, key in (("chance", "chance_loss"), ("word frequencies alone", "unigram_entropy")) if key in last}
     best = min(series(records, "eval_loss"), key=lambda point: point[1], default=(None, None))[0]
     return [
-        Panel(name="masked_loss", title="Masked-token loss (nats)", curves=_pair(masked, series(records, "eval_mlm_loss")), references=references, best=best),
+        Panel(name=name, title=f"{_loss_title(term)} (nats)", curves=predicted, references=references, best=best),
         Panel(
             name="next_sentence_loss",
             title="Next-sentence loss (nats)",
             curves=_pair(series(trained, "nsp_loss"), series(records, "eval_nsp_loss")),
             references={"chance": math.log(2)},
         ),
-        *metric_panels(records, first="mlm_accuracy", best=best, most=3),
+        *metric_panels(records, first=f"{term}_accuracy", best=best, most=3),
         *rate_panels(run),
     ]
 
@@ -81,7 +95,9 @@ def rate_panels(run: RunFiles) -> list[Panel]:
 
 
 def _filled(run: RunFiles) -> list[Block]:
-    """Texts with masks and what stood in them at some steps: samples.jsonl, {"step", "text", "filled", "answers", "right"}, the last three optional."""
+    """Texts with masks, or beginnings, and what stood in or behind them at some steps: samples.jsonl, {"step", "text", "filled", "answers", "right"}, the last
+    three optional."""
+    head = ("step", "written" if _predicted(run) == "clm" else "filled")
     by_text: dict[str, dict[int, Mapping[str, Any]]] = {}
     for sample in run.samples:
         if isinstance(sample.get("step"), int | float) and sample.get("text"):
@@ -92,7 +108,7 @@ def _filled(run: RunFiles) -> list[Block]:
         kept = [steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(FILLED_SHOWN, len(steps)))]
         rows: list[list[str | Cell]] = [[f"{step:,}", _said(moments[step])] for step in dict.fromkeys(kept)]
         original = moments[steps[-1]].get("original")
-        blocks.append(Table(head=("step", "filled"), rows=rows, words=frozenset({1}), caption=text + (f" — {original}" if original else "")))
+        blocks.append(Table(head=head, rows=rows, words=frozenset({1}), caption=text + (f" — {original}" if original else "")))
     return blocks
 
 
