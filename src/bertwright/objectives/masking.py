@@ -1,8 +1,8 @@
 """Which tokens of a row are masked and what becomes of them: single tokens, whole words, spans and n-grams of words.
 
-Every mode keeps the rate and the split exactly in the mean, and in every row up to one unit: units come in a random order until the row's share is used up,
-and a unit that would go beyond it is taken with the probability that makes the mean right. What becomes of the chosen ones is read off points set at even
-distances with a random start, so that of n tokens 0.8 n are masked, rounded by a coin.
+Every mode keeps the rate and the split exactly in the mean, and in every row up to one unit: a row's units stand in a random order on a circle as long as
+their tokens, and those that begin in a random arc of the rate's share are chosen, so each unit is as likely as any other, long or short. What becomes of the
+chosen ones is decided in the same way: of n tokens 0.8 n are masked, rounded by a coin.
 """
 
 from dataclasses import dataclass, replace
@@ -188,20 +188,19 @@ def _tokens(maskable: BoolArray, keys: KeyArray, rates: FloatArray) -> tuple[Int
     width = int(count.max(initial=0))
     chosen = np.arange(width) < count[:, None]
     flat = _shuffled(maskable, keys, draws.MASK_CHOICE)[:, :width] + np.arange(len(maskable))[:, None] * maskable.shape[1]
-    return flat[chosen], _points(np.broadcast_to(np.arange(width), chosen.shape), count, keys)[chosen]
+    return flat[chosen], _points(np.broadcast_to(np.arange(width), chosen.shape), count, keys, draws.MASK_KIND_START)[chosen]
 
 
 def _unit_tokens(units: Units, keys: KeyArray, rates: FloatArray) -> tuple[IntArray, FloatArray]:
     """As `_tokens`, unit by unit: the tokens of one share its point."""
-    share = units.size.sum(1) * rates
     order = _shuffled(units.first, keys, draws.MASK_CHOICE)[:, : int(units.first.sum(1).max(initial=0))]
     within = np.arange(order.shape[1]) < units.first.sum(1)[:, None]
     order = np.where(within, order, 0)
     size = np.where(within, np.take_along_axis(units.size, order, axis=1), 0)
     before = np.cumsum(size, axis=1) - size
-    coin = 1 - draws.uniform(keys, 0, draws.MASK_COUNT)[:, None]
-    chosen = within & (before + coin * size <= share[:, None])
-    point = _points(before, (size * chosen).sum(1), keys)[chosen]
+    chosen = within & (_points(before, size.sum(1), keys, draws.MASK_COUNT) < rates[:, None])
+    taken = np.where(chosen, size, 0)
+    point = _points(np.cumsum(taken, axis=1) - taken, taken.sum(1), keys, draws.MASK_KIND_START)[chosen]
     first, size = (order + np.arange(len(order))[:, None] * units.first.shape[1])[chosen], size[chosen]
     offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
     return np.repeat(first, size) + offset, np.repeat(point, size)
@@ -215,10 +214,10 @@ def _one_by_one(flat: IntArray, shape: tuple[int, ...], keys: KeyArray) -> tuple
     width = int(count.max(initial=0))
     within = np.arange(width) < count[:, None]
     order = _shuffled(chosen, keys, draws.MASK_KIND)[:, :width] + np.arange(shape[0])[:, None] * shape[1]
-    return order[within], _points(np.broadcast_to(np.arange(width), within.shape), count, keys)[within]
+    return order[within], _points(np.broadcast_to(np.arange(width), within.shape), count, keys, draws.MASK_KIND_START)[within]
 
 
-def _points(before: IntArray, count: IntArray, keys: KeyArray) -> FloatArray:
-    """before: [batch, units] tokens chosen earlier in the row; count: [batch] chosen tokens. Evenly spread over [0, 1), from a random start on."""
-    found: FloatArray = (before / np.maximum(count, 1)[:, None] + draws.uniform(keys, 0, draws.MASK_KIND_START)[:, None]) % 1.0
+def _points(before: IntArray, count: IntArray, keys: KeyArray, purpose: int) -> FloatArray:
+    """before: [batch, units] tokens that stand before each unit; count: [batch] tokens in all. Where units begin on a circle of length 1, randomly turned."""
+    found: FloatArray = (before / np.maximum(count, 1)[:, None] + draws.uniform(keys, 0, purpose)[:, None]) % 1.0
     return found
