@@ -16,7 +16,7 @@ from bertwright.data.report import CorpusReport
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import Split, TokenShards
 from bertwright.errors import InputError
-from bertwright.evaluation.chosen import chosen_objective, measures_text
+from bertwright.evaluation.chosen import chosen_objective, measures_text, with_companion
 from bertwright.evaluation.files import Evaluated, evaluate_file
 from bertwright.evaluation.pretraining import as_masked, chance, held_out_text
 from bertwright.evaluation.pretraining import evaluate as measure
@@ -149,7 +149,8 @@ def evaluate(
         held = held_out_text(wanted, split, vocabulary, length=length, samples=eval_samples)
         if held is None:
             raise InputError("the text has nothing to predict: give more of it, or shards that hold some out (--validation_fraction)")
-        found = as_masked(measure(predictor.model, held.objective, held.stream, samples=eval_samples, batch_size=batch_size))
+        module = with_companion(held.objective, predictor.model, predictor.checkpoint)
+        found = as_masked(measure(module, held.objective, held.stream, samples=eval_samples, batch_size=batch_size))
         return found | chance(vocabulary.size, frequencies)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import bertwright
 from bertwright.architecture import MLM
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.data.samples import Vocabulary
@@ -257,3 +259,25 @@ def test_a_family_without_the_head_is_refused_with_those_that_have_it(
 def test_impossible_keys_are_named_all_at_once() -> None:
     found = ObjectiveConfig(generator_size=0.0, generator_layers=1.5, generator_embeddings="tied", rtd_weight=0.0).objective_problems()
     assert [line.split()[0] for line in found] == ["generator_size", "generator_layers", "generator_embeddings", "rtd_weight"]
+
+
+def test_a_checkpoint_is_measured_on_text_as_its_run_was(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, generator_embeddings="disentangled", learning_rate=1e-2))
+    found = bertwright.evaluate(result.checkpoint, shards.folder, max_seq_length=24)
+    assert found["rtd_loss"] == pytest.approx(result.metrics["eval_rtd_loss"], rel=1e-4)
+    assert found["masked_loss"] == pytest.approx(result.metrics["eval_mlm_loss"], rel=1e-4)
+    assert found["rtd_accuracy"] == pytest.approx(result.metrics["eval_rtd_accuracy"], rel=1e-4)
+    shutil.rmtree(result.checkpoint / "generator")
+    with pytest.raises(InputError, match="has no language-modelling head to measure"):
+        bertwright.evaluate(result.checkpoint, shards.folder, max_seq_length=24)
+    with pytest.raises(InputError, match="holds no generator, which measuring it needs"):
+        bertwright.evaluate(result.checkpoint, shards.folder, max_seq_length=24, objective="rtd")
+
+
+def test_the_plan_counts_the_generator(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    seen: list[Event] = []
+    for size in (0.25, 1.0):
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, generator_size=size, dry_run=True), observers=(seen.append,))
+    small, large = (event.values for event in seen)
+    assert "beside a generator of 2 layers x 32" in str(large["model"])
+    assert float(large["memory_bytes"]) > 1.3 * float(small["memory_bytes"])

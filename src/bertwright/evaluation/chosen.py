@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import nn
 
 from bertwright.architecture import LM
+from bertwright.checkpoints.huggingface import load_model
 from bertwright.data.samples import Vocabulary
 from bertwright.data.sources import DATASET_MARKERS, FORMATS, TEXT
 from bertwright.errors import InputError
@@ -16,6 +18,7 @@ from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.registry import objective
 from bertwright.objectives.suitable import misfit
+from bertwright.objectives.together import Companion, Together
 from bertwright.tasks.task import Task
 
 
@@ -33,9 +36,26 @@ def chosen_objective(model: Model, checkpoint: Path, vocabulary: Vocabulary, *, 
         return found
     if LM in model.head_kinds and (trained := _of_its_run(checkpoint)):
         return objective(trained, vocabulary)
-    if served := list(_served(model, vocabulary, mlm_probability=mlm_probability)):
+    if served := list(_served(model, checkpoint, vocabulary, mlm_probability=mlm_probability)):
         return max(served, key=lambda one: len(one.terms))
     raise InputError(f"{checkpoint} has no language-modelling head to measure: take a checkpoint that `bertwright pretrain` wrote")
+
+
+def with_companion(one: Objective, model: Model, checkpoint: Path) -> nn.Module:
+    """What an objective measures: the model, with the second one that lies in the checkpoint's folder where it needs one. Raises InputError where none does."""
+    wanted = one.companion(model.architecture)
+    if wanted is None:
+        return model
+    if not _holds(checkpoint, wanted):
+        raise InputError(
+            f"{checkpoint} holds no {wanted.name}, which measuring it needs: take a checkpoint that `bertwright pretrain` wrote, or another objective"
+        )
+    like = model.tokens.weight
+    return Together(model, {wanted.name: load_model(checkpoint / wanted.name, heads=wanted.heads, dtype=like.dtype).model.to(like.device)})
+
+
+def _holds(checkpoint: Path, wanted: Companion) -> bool:
+    return wanted.architecture is not None and (checkpoint / wanted.name / "config.json").is_file()
 
 
 def measures_text(task: Task | None, inputs: Sequence[str], *, asked: bool) -> bool:
@@ -55,18 +75,19 @@ def _is_text(name: str) -> bool:
     return name == "-" or any(FORMATS.get(ending) == TEXT for ending in path.suffixes[-2:])
 
 
-def _served(model: Model, vocabulary: Vocabulary, *, mlm_probability: float) -> Iterator[Objective]:
-    """Those that the checkpoint's heads, stacks and vocabulary serve, and that need no second model."""
+def _served(model: Model, checkpoint: Path, vocabulary: Vocabulary, *, mlm_probability: float) -> Iterator[Objective]:
+    """Those that the checkpoint's heads, stacks and vocabulary serve, and that need no second model but one in its folder."""
     architecture = model.architecture
     for name in OBJECTIVES:
         if name == "span_corruption" and not vocabulary.sentinels:
             continue
         try:
             one = objective(ObjectiveConfig(objective=name, mlm_probability=mlm_probability), vocabulary)
-            alone = one.companion(architecture) is None
+            wanted = one.companion(architecture)
         except InputError:  # it asks for tokens or keys that are not there
             continue
-        if alone and set(one.heads) <= set(model.head_kinds) and one.stacks == tuple(architecture.stacks):
+        whole = wanted is None or _holds(checkpoint, wanted)
+        if whole and one.heads and set(one.heads) <= set(model.head_kinds) and one.stacks == tuple(architecture.stacks):
             yield one
 
 

@@ -1,5 +1,7 @@
 """What is said before the first step: the model, the data, and what the run will take."""
 
+from typing import Any
+
 from bertwright.architecture import Architecture, HeadKind
 from bertwright.checkpoints.meta import without_values
 from bertwright.models import Model
@@ -22,6 +24,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
     tokens = tokens or plan.budget.amount * per_second
     return {
         **model,
+        "model": f"{model['model']}{_said_beside(plan)}",
         "objective": config.objective,
         "train_tokens": plan.shards.train.num_tokens,
         "samples_per_epoch": plan.source.size(0),
@@ -31,13 +34,33 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else _counted(plan.budget.amount, plan.budget.unit),
         "steps": max(1, round(tokens / step_tokens)),
         "epochs": tokens / max(1, plan.source.size(0) * config.max_seq_length),
-        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=_most_scored(config)),
+        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=_most_scored(config))
+        + _memory_beside(plan),
         "expected_seconds": tokens / per_second,
     }
 
 
+def _said_beside(plan: Plan) -> str:
+    if plan.beside is None:
+        return ""
+    return f", beside a {plan.beside.companion.name} of {plan.beside.architecture.last.num_layers} layers x {plan.beside.architecture.hidden_size}"
+
+
+def _memory_beside(plan: Plan) -> int:
+    """Of the second model: as of any that is trained, or the weights of one that is read, in full and in the computed precision."""
+    if plan.beside is None:
+        return 0
+    config, parameters = plan.config, int(_model_values(plan.beside.architecture, plan.beside.companion.heads)["parameters"])
+    if plan.beside.is_frozen:
+        return parameters * (6 if config.bf16 or config.fp16 else 4)
+    return _memory(config, plan.beside.architecture, parameters, length=config.max_seq_length, scored=_most_scored(config))
+
+
 def _tokens_per_second(plan: Plan, device: Device) -> float:
-    operations = operations_per_token(plan.architecture, length=plan.config.max_seq_length, scored=_most_scored(plan.config))
+    counted: dict[str, Any] = {"length": plan.config.max_seq_length, "scored": _most_scored(plan.config)}
+    operations = operations_per_token(plan.architecture, **counted)
+    if plan.beside is not None:  # a pass forward is a third of one forward and back
+        operations += operations_per_token(plan.beside.architecture, **counted) / (3 if plan.beside.is_frozen else 1)
     rate = matrix_rate(device, hidden_size=plan.architecture.hidden_size)
     return EFFICIENCY * rate * device.world_size / operations
 
