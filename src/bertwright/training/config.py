@@ -19,6 +19,8 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
         A preset, such as bert-small or roberta-base, or a config.json: new weights.
     init_from
         A checkpoint whose weights to begin with, in place of new ones.
+    cooldown_from
+        A checkpoint of a run to go on from, as that run did, while the learning rate falls to 0 over the budget.
     extend_positions
         Places to stretch the learned absolute positions to, by interpolation, for longer rows.
     max_seq_length
@@ -49,6 +51,7 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
 
     model: str = "bert-mini"
     init_from: str | None = None
+    cooldown_from: str | None = None
     extend_positions: int | None = None
     max_seq_length: int = 128
     stages: tuple[str, ...] = ()

@@ -112,9 +112,8 @@ def _seed(seed: int, *, stage: int, text: int) -> int:
 
 def curriculum(config: PretrainConfig, stages: Sequence[tuple[int, float]], streams: Sequence[SampleStream], *, processes: int) -> Curriculum:
     """Puts streams in their order, for a config without None. Raises InputError for what needs a budget that tells how many samples there will be."""
-    shares = [share for _, share in stages]
     tokens = [_tokens_per_sample(stream) for stream in streams]
-    budget = _budget(config, shares, streams)
+    shares, budget = [share for _, share in stages], whole_budget(config, stages, streams)
     course = Course.of(config)
     if budget.unit == "seconds":
         mend = "give max_steps, max_tokens or num_train_epochs"
@@ -140,7 +139,8 @@ def curriculum(config: PretrainConfig, stages: Sequence[tuple[int, float]], stre
     return Curriculum(staged, replace(course, rows=rows), budget, samples)
 
 
-def _budget(config: PretrainConfig, shares: Sequence[float], streams: Sequence[SampleStream]) -> Budget:
+def whole_budget(config: PretrainConfig, stages: Sequence[tuple[int, float]], streams: Sequence[SampleStream]) -> Budget:
+    """How long a config trains on these samples."""
     if config.max_steps is not None:
         return Budget("steps", config.max_steps)
     if config.max_tokens is not None:
@@ -148,7 +148,7 @@ def _budget(config: PretrainConfig, shares: Sequence[float], streams: Sequence[S
     if config.max_minutes is not None:
         return Budget("seconds", config.max_minutes * 60)
     epochs = config.num_train_epochs or 1.0
-    return Budget("samples", max(1.0, sum(stream.sample_at(share * epochs) for share, stream in zip(shares, streams, strict=True))))
+    return Budget("samples", max(1.0, sum(stream.sample_at(share * epochs) for (_, share), stream in zip(stages, streams, strict=True))))
 
 
 def _tokens_per_sample(stream: SampleStream) -> float:

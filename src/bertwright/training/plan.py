@@ -23,10 +23,11 @@ from bertwright.objectives.suitable import misfit
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.companions import Beside, find_companion
 from bertwright.training.config import PretrainConfig
-from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of
+from bertwright.training.cooling import Cooling, as_before
+from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of, whole_budget
 from bertwright.training.depth import check_frozen
 from bertwright.training.devices import Device
-from bertwright.training.schedule import Budget
+from bertwright.training.schedule import Budget, Schedule
 from bertwright.training.settings import TrainingConfig
 from bertwright.training.text_ids import text_ids
 from bertwright.training.texts import Text, texts_beside
@@ -65,11 +66,13 @@ class Plan:
     evaluations: int
     beside: Beside | None = None
     rows: NewRows | None = None
+    cooling: Cooling | None = None
+    schedule: Schedule | None = None
     also_evaluated: tuple[Text, ...] = ()
 
     @property
     def budget(self) -> Budget:
-        return self.read.budget
+        return self.read.budget if self.cooling is None else self.cooling.budget(self.read.budget)
 
     def data(self) -> dict[str, Any]:
         """What identifies the text that a run is bound to."""
@@ -80,6 +83,7 @@ class Plan:
 
 def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Plan:
     """Resolves every default. Raises InputError with one line for each thing wrong."""
+    config, cooling = as_before(config)
     problems = config.problems()
     if config.fp16 and device.device.type == "cpu":
         problems.append("fp16 needs a GPU: leave it out")
@@ -135,6 +139,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         resolved = _one_pass(resolved, config, device)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
+    schedule = None if cooling is None else cooling.schedule(whole_budget(cooling.before, stages, streams))
     read = curriculum(resolved, stages, streams, processes=device.world_size)
     evaluations = 4 if read.budget.unit == "seconds" and read.budget.amount < 300 else 10
     return Plan(
@@ -152,6 +157,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         evaluations=evaluations,
         beside=beside,
         rows=rows,
+        cooling=cooling,
+        schedule=schedule,
         also_evaluated=tuple(also_evaluated),
     )
 

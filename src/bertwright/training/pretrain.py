@@ -80,7 +80,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
         trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
         updater = Updater.of(trained, plan.objective, config, device, average=config.ema_decay, average_last=config.average_last)
-        state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
+        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater)
         if device.leads and MLM in plan.objective.heads:
             tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
         if device.leads and "clm" in plan.objective.terms:
@@ -89,6 +89,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             updater=updater,
             stream=plan.read.stream,
             course=plan.read.course,
+            schedule=plan.schedule,
             config=config,
             budget=plan.budget,
             device=device,
@@ -106,6 +107,11 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             state = loop.run(state)
         tell(Event("done", state.progress.step, {**state.metrics, "seconds": state.progress.seconds}))
         return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))
+
+
+def _first_state(plan: Plan, updater: Updater) -> TrainState:
+    """Nothing is done yet; of a cool-down, what the checkpoint holds that it goes on from, with nothing judged."""
+    return TrainState(read_checkpoint(plan.cooling.checkpoint, updater).progress) if plan.cooling else TrainState()
 
 
 def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:

@@ -136,6 +136,11 @@ def read_checkpoint(folder: Path, updater: Updater) -> TrainState:
     return TrainState.from_json(saved)
 
 
+def read_progress(folder: Path) -> Progress:
+    """How far a checkpoint's training was. Raises CheckpointError when it is not one of a training."""
+    return TrainState.from_json(_read_state(folder)).progress
+
+
 def read_data(folder: Path) -> dict[str, Any]:
     """What identifies the text that a checkpoint was trained on. Raises CheckpointError when it is not one of a training."""
     return dict(_read_state(folder)["data"])
