@@ -185,7 +185,7 @@ def test_evaluate_takes_rows_as_long_as_the_model_reads(place: Path, tmp_path: P
 
 
 def test_evaluate_needs_a_head_to_measure(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no masked-language head"):
+    with pytest.raises(InputError, match="no language-modelling head"):
         bertwright.evaluate(short_model(place, tmp_path, POOLER, NSP), place / "shards")
 
 

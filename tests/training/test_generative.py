@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import pre_tokenizers
 
-from bertwright.api import evaluate
+from bertwright.api import evaluate, prepare
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.cli.display import evaluation_summary
 from bertwright.data.shards import ShardsWriter, TokenShards
@@ -160,3 +161,22 @@ def test_a_reader_cannot_be_trained_to_write(tmp_path: Path, shards: TokenShards
     ):
         with pytest.raises(InputError, match=mend):
             pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(CONFIG, model=model, objective="denoising"))
+
+
+def test_a_tokenizer_of_gpt2s_kind_serves_though_it_knows_neither_padding_nor_masks(tmp_path: Path) -> None:
+    """Text, shards, a new model, one that goes on from it, and numbers; what needs its missing tokens says so."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    entries = {letter: number for number, letter in enumerate([*letters, "Ġt", "he", "Ġthe", "<|endoftext|>"])}
+    (tmp_path / "vocab.json").write_text(json.dumps(entries), encoding="utf-8")
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nĠ t\nh e\nĠt he\n", encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    (tmp_path / "text.txt").write_text("\n\n".join(f"The number {number} is the one after the number {number - 1}." for number in range(40)))
+    prepare(tmp_path / "text.txt", out=tmp_path / "shards", tokenizer=str(tmp_path))
+    first = pretrain(tmp_path / "shards", out=tmp_path / "first", config=configured("clm", tmp_path, max_steps=3))
+    config = json.loads((first.checkpoint / "config.json").read_text())
+    assert (config["eos_token_id"], config["bos_token_id"], config.get("pad_token_id")) == (259, 259, None)
+    second = pretrain(tmp_path / "shards", out=tmp_path / "second", config=dataclasses.replace(CONFIG, init_from=str(first.run), objective="clm", max_steps=3))
+    assert second.metrics["eval_clm_loss"] < first.metrics["eval_clm_loss"]
+    assert evaluate(second.checkpoint, tmp_path / "text.txt")["perplexity"] < 260
+    with pytest.raises(InputError, match=r"objective mlm needs a token that masks \(mask\), and the tokenizer of 260 entries has none"):
+        pretrain(tmp_path / "shards", out=tmp_path / "third", config=dataclasses.replace(CONFIG, model="bert-tiny", objective="mlm"))

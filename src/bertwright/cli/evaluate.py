@@ -193,13 +193,14 @@ def lines(metrics: dict[str, float]) -> list[str]:
     name = next((name for name in WRITING if f"{name}_loss" in metrics), "masked")
     words, counted = WRITING.get(name, "masked"), metrics["masked_tokens" if name == "masked" else "predicted_tokens"]
     beside = f"(chance {metrics['chance_loss']:.2f}, word frequencies alone {metrics['unigram_entropy']:.2f})"
+    width = max(15, len(f"{words} accuracy"))
     shown = [
-        f"{f'{words} loss':<17} {metrics[f'{name}_loss']:.4f} nats   {beside}",
-        f"{f'{words} accuracy':<17} {metrics[f'{name}_accuracy']:.2%}",
-        f"perplexity        {metrics['perplexity']:.2f}   (chance {math.exp(metrics['chance_loss']):.0f})",
+        f"{f'{words} loss':<{width}}   {metrics[f'{name}_loss']:.4f} nats   {beside}",
+        f"{f'{words} accuracy':<{width}}   {metrics[f'{name}_accuracy']:.2%}",
+        f"{'perplexity':<{width}}   {metrics['perplexity']:.2f}   (chance {math.exp(metrics['chance_loss']):.0f})",
     ]
     if "nsp_accuracy" in metrics:
         shown += [f"next sentence     {metrics['nsp_accuracy']:.2%} right, loss {metrics['nsp_loss']:.4f} nats   (chance 50%, {math.log(2):.4f})"]
     if "sop_accuracy" in metrics:
         shown += [f"sentence order    {metrics['sop_accuracy']:.2%} right, loss {metrics['sop_loss']:.4f} nats   (chance 50%, {math.log(2):.4f})"]
-    return [*shown, f"measured on       {counted:,.0f} {'masked' if name == 'masked' else 'predicted'} tokens in {metrics['samples']:,.0f} rows"]
+    return [*shown, f"{'measured on':<{width}}   {counted:,.0f} {'masked' if name == 'masked' else 'predicted'} tokens in {metrics['samples']:,.0f} rows"]
