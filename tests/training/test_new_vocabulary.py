@@ -79,6 +79,23 @@ def test_the_model_grows_and_transformers_loads_it(family: str, keys: dict[str, 
     assert theirs(**encoded).logits.shape[-1] == new.vocab_size
 
 
+@pytest.mark.parametrize("sharing", ["shared", "disentangled", "own"])
+def test_a_generator_grows_with_its_discriminator(sharing: str, tmp_path: Path, text: Path) -> None:
+    first = begun_from(tmp_path / "first", "electra")
+    shards = prepared(text, first)
+    config = dataclasses.replace(CONFIG, objective="rtd", generator_embeddings=sharing)
+    run = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, model="electra-tiny"))
+    grown = prepare([str(text)], out=tmp_path / "grown", config=PrepareConfig(tokenizer=str(run.checkpoint), add_vocabulary=3))
+    assert grown.new_vocabulary is not None
+    result = pretrain(tmp_path / "grown", out=tmp_path / "on", config=dataclasses.replace(config, init_from=str(run.checkpoint)))
+    old, new = Tokenizer.load(run.checkpoint), Tokenizer.load(result.checkpoint)
+    rows = [old.vocab.index(piece) for piece in ("co", "##rb", "##el")]
+    for folder in ("", "generator"):
+        before, after = (load_model(found / folder).model.state_dict() for found in (run.checkpoint, result.checkpoint))
+        for name in {"tokens.weight", "heads.mlm.bias"} & before.keys():
+            torch.testing.assert_close(after[name][new.vocab.index("corbel")], before[name][rows].mean(0), rtol=0.0, atol=1e-5)
+
+
 def test_sentinels_stand_behind_new_words(tmp_path: Path, text: Path) -> None:
     begun = begun_from(tmp_path / "begun", "t5", "lm", decoder_start_token_id=0)
     report = prepare([str(text)], out=tmp_path / "shards", config=PrepareConfig(tokenizer=str(begun), add_vocabulary=3, sentinels=5))

@@ -8,10 +8,11 @@ import torch
 
 from bertwright.architecture import Architecture
 from bertwright.checkpoints.files import sha256
-from bertwright.checkpoints.huggingface import load_model, read_architecture
+from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.errors import InputError
 from bertwright.models import Model
+from bertwright.models.resizing import NewRows, grown
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.together import Companion
 from bertwright.text.tokenizer import Tokenizer
@@ -36,8 +37,9 @@ class Beside:
         files = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
         return {f"{self.companion.name}_hash": hashlib.sha256(" ".join(map(sha256, files)).encode()).hexdigest()}
 
-    def build(self, *, skip_weights: bool) -> Model:
-        """The model: in evaluation mode and frozen where it only is read. skip_weights: those that train along are put back afterwards."""
+    def build(self, *, skip_weights: bool, rows: NewRows | None = None) -> Model:
+        """The model: in evaluation mode and frozen where it only is read. skip_weights: those that train along are put back afterwards; rows: entries that
+        the vocabulary of one that trains along lacks."""
         if self.folder is None or (skip_weights and not self.is_frozen):
             return Model(self.architecture, self.companion.heads).train()
         loaded = load_model(self.folder, heads=self.companion.heads, dropout=0.0 if self.is_frozen else None, dtype=torch.float32, verify=True)
@@ -45,7 +47,11 @@ class Beside:
             raise InputError(f"{self.companion.name} {self.folder} has no {' and no '.join(loaded.created)} head: take a checkpoint that was trained with one")
         if self.is_frozen:
             return loaded.model.requires_grad_(False).eval()
-        return loaded.model.train()
+        if rows is None:
+            return loaded.model.train()
+        whole = empty_model(self.architecture, self.companion.heads)
+        whole.load_state_dict(grown(loaded.model.state_dict(), rows, size=self.architecture.vocab_size), assign=True)
+        return whole.train()
 
 
 def find_companion(

@@ -146,7 +146,7 @@ def _with_companion(plan: Plan, model: Model, notes: list[str], *, skip_weights:
     """The model with what its objective puts beside it."""
     if plan.beside is None:
         return plan.objective.together(model, None)
-    companion = plan.beside.build(skip_weights=skip_weights)
+    companion = plan.beside.build(skip_weights=skip_weights, rows=plan.rows)
     if not skip_weights:
         name, shape = plan.beside.companion.name, f"{plan.beside.architecture.last.num_layers} layers x {plan.beside.architecture.hidden_size}"
         notes.append(f"{name}: {shape}, " + (f"weights of {plan.beside.folder}" if plan.beside.folder else "new"))
