@@ -52,6 +52,18 @@ def test_a_pre_training_shows_its_curves_and_the_masks_it_filled(pretraining: Pa
     assert {"masked_loss", "next_sentence_loss", "learning_rate", "gradient_norm", "throughput", "eval_mlm_accuracy"} <= names
 
 
+def test_what_is_forgotten_of_another_text_stands_in_a_table_and_a_curve(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
+    rows: list[dict[str, Any]] = []
+    for step in (0, 10, 20):
+        losses = {"eval_loss": 4 - step / 10, "eval_mlm_loss": 4 - step / 10, "eval_general_loss": 3 + step / 40, "eval_general_mlm_loss": 3 + step / 40}
+        rows += [{"step": step, "kind": "evaluate", **losses}, {"step": step + 1, "kind": "train", "loss": 4.0, "mlm_loss": 4.0, "seconds": 1.0, "tokens": 9}]
+    folder = folder_of(tmp_path / "on").config(model="bert-mini", objective="mlm", also_evaluate=["corpora/general"]).lines("metrics.jsonl", rows)
+    page = ask(write_report(folder.path))
+    for said in ("forgotten", "general", "4.000 (step 0)", "2.000 (step 20)", "-2.000", "3.000 (step 0)", "+0.500"):
+        assert said in page.text, said
+    assert (tmp_path / "on" / "figures" / "texts_loss.png").exists()
+
+
 CORPUS = {
     "files": 2,
     "bytes": 11_918_829,
@@ -88,7 +100,9 @@ def test_a_prepared_text_shows_its_corpus_report(tmp_path: Path, folder_of: Any,
 
 def test_new_vocabulary_and_chinese_words_stand_in_the_report(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
     told = {"entries": ["corbel", "太史公"], "tokens": 900, "tokens_before": 1000}
-    folder = folder_of(tmp_path / "shards").json("corpus.json", {**CORPUS, "new_vocabulary": told, "words": 1234, "segmenter": "rjieba"}).json("shards.json", {})
+    folder = (
+        folder_of(tmp_path / "shards").json("corpus.json", {**CORPUS, "new_vocabulary": told, "words": 1234, "segmenter": "rjieba"}).json("shards.json", {})
+    )
     page = ask(write_report(folder.path))
     for said in ("new vocabulary", "10.0%", "corbel, 太史公", "1,234, those of Chinese found by rjieba"):
         assert said in page.text, said

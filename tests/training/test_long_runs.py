@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.cli.app import run
+from bertwright.cli.display import evaluation_summary, plan_lines
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
+from bertwright.training.announce import plan_values
 from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import Device
 from bertwright.training.events import Event
@@ -96,6 +100,31 @@ def test_epochs_of_each_text_are_told(tmp_path: Path, shards: TokenShards, books
     last, read = rows(tmp_path / "run")[-1], plan(shards, config).read
     assert last["books_epochs"] == read.stream.epochs(STEPS * 8)["books"] > 0
     assert last["shards_epochs"] > 0
+
+
+def test_the_plan_says_how_texts_are_mixed_and_how_rows_and_updates_grow(shards: TokenShards, books: TokenShards, config: PretrainConfig) -> None:
+    config = dataclasses.replace(config, **given(LONG["all of them"], books))
+    lines = "\n".join(plan_lines(plan_values(plan(shards, config), Device(torch.device("cpu"), torch.float32))))
+    assert re.search(r"mixture +shards 0\.7 \([\d.]+ epochs\), books 0\.3 \([\d.]+ epochs\)", lines)
+    assert re.search(r"stages +16:70% 32:30%", lines)
+    assert "batches from 2 samples on, over 60% of the budget" in lines
+
+
+def test_several_values_may_follow_an_option_and_shards_may_be_left_out(
+    shards: TokenShards, books: TokenShards, config: PretrainConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["pretrain", "--mix", f"{shards.folder}=0.7", f"{books.folder}=0.3", "--stages", "16:90%", "32:10%", "--also_evaluate", str(books.folder)]
+    run([*words, "--out", str(tmp_path / "run"), "--model", config.model, "--objective", "mlm", "--max_steps", "9", "--dry_run", "--json"])
+    resolved = json.loads(capsys.readouterr().out)["config"]
+    assert resolved["mix"] == [f"{shards.folder}=0.7", f"{books.folder}=0.3"]
+    assert (resolved["stages"], resolved["max_seq_length"]) == (["16:90%", "32:10%"], 32)
+    with pytest.raises(InputError, match="pretrain needs SHARDS"):
+        run(["pretrain", "--out", str(tmp_path / "run"), "--max_steps", "9", "--dry_run"])
+
+
+def test_an_evaluation_of_several_texts_is_told_in_one_line() -> None:
+    values = {"eval_loss": 2.0, "eval_mlm_loss": 2.0, "chance_loss": 9.0, "eval_general_loss": 3.0, "eval_general_mlm_loss": 3.25}
+    assert evaluation_summary(values) == "masked loss 2.000 (chance 9.00)   general 3.250"
 
 
 def test_a_mixture_may_stand_for_the_shards(tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig) -> None:

@@ -96,6 +96,7 @@ def plan_lines(values: Values) -> list[str]:
     rows = {
         "model": f"{values['model']}: {_count(values['parameters'])} parameters",
         **_learnt_from(values),
+        **{name: values[name] for name in ("mixture", "stages", "ramp") if name in values},
         "batch": f"{values['batch_size']} samples a step, {values['micro_batch_size']} at once",
         "optimizer": values["optimizer"],
         "start": values["start"],
@@ -173,7 +174,13 @@ def evaluation_summary(values: Values) -> str:
         parts.append(f"perplexity {values['eval_perplexity']:.1f}")
     if "eval_nsp_accuracy" in values:
         parts.append(f"next sentence {values['eval_nsp_accuracy']:.1%}")
-    return "   ".join(parts)
+    return "   ".join([*parts, *(f"{name} {loss:.3f}" for name, loss in _of_other_texts(values, key).items())])
+
+
+def _of_other_texts(values: Values, key: str) -> dict[str, float]:
+    """The same loss of each text that is measured too, by its name: eval_general_mlm_loss beside eval_mlm_loss."""
+    ending = key.removeprefix("eval")
+    return {name.removeprefix("eval_").removesuffix(ending): float(value) for name, value in values.items() if name.endswith(ending) and name != key}
 
 
 def duration(seconds: float) -> str:

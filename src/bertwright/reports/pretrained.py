@@ -10,6 +10,7 @@ import numpy as np
 from bertwright.reports.account import cost_section, settings_sections, trouble, use_section
 from bertwright.reports.content import Block, Cell, Drawings, Prose, Section, Table, Tile, Tiles
 from bertwright.reports.curves import Curve, Panel, draw_panels, metric_panels, series
+from bertwright.reports.forgotten import forgetting_panels, forgetting_table
 from bertwright.reports.reading import RunFiles
 from bertwright.reports.wording import number, share
 
@@ -21,7 +22,7 @@ PREDICTED = {"mlm": "masked tokens", "clm": "next tokens", "span_corruption": "t
 def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
     """All sections of a pre-training run."""
     curves = draw_panels(_panels(run), figures=figures)
-    sections = [Section("Result", [*trouble(run), *_result(run)])]
+    sections = [Section("Result", [*trouble(run), *_result(run), *forgetting_table(run)])]
     if curves:
         sections.append(Section("Curves", [Drawings(curves)]))
     if run.samples:
@@ -75,6 +76,7 @@ def _panels(run: RunFiles) -> list[Panel]:
             curves=_pair(series(trained, "nsp_loss"), series(records, "eval_nsp_loss")),
             references={"chance": math.log(2)},
         ),
+        *forgetting_panels(run),
         *metric_panels(records, first=f"{term}_accuracy", best=best, most=3),
         *rate_panels(run),
     ]

@@ -28,6 +28,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         "objective": config.objective,
         "train_tokens": plan.shards.train.num_tokens,
         "samples_per_epoch": plan.source.size(0),
+        **_read_values(plan),
         **_recipe_values(config),
         "start": config.start or f"weights of {config.init_from}",
         "device": device.describe(),
@@ -38,6 +39,22 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         + _memory_beside(plan),
         "expected_seconds": tokens / per_second,
     }
+
+
+def _read_values(plan: Plan) -> dict[str, Value]:
+    """How several texts are mixed, and how rows and updates grow, where they do."""
+    config, found = plan.config, dict[str, Value]()
+    if len(plan.texts) > 1:
+        epochs = {} if plan.read.samples is None else plan.read.stream.epochs(int(plan.read.samples))
+        told = [
+            f"{text.name} {share:.3g}" + (f" ({epochs[text.name]:.2g} epochs)" if epochs else "") for text, share in zip(plan.texts, plan.shares, strict=True)
+        ]
+        found["mixture"] = ", ".join(told)
+    if config.stages:
+        found["stages"] = " ".join(config.stages)
+    if config.batch_size_ramp:
+        found["ramp"] = f"batches from {config.batch_size_ramp.partition(':')[0]} samples on, over {config.batch_size_ramp.partition(':')[2]} of the budget"
+    return found
 
 
 def _said_beside(plan: Plan) -> str:

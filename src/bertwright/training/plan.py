@@ -62,6 +62,7 @@ class Plan:
     objective: Objective
     source: Source
     texts: tuple[Text, ...]
+    shares: tuple[float, ...]
     read: Curriculum
     evaluations: int
     beside: Beside | None = None
@@ -153,6 +154,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         objective=trained_for if read.samples is None else trained_for.over(read.samples),
         source=source,
         texts=tuple(texts),
+        shares=tuple(shares),
         read=read,
         evaluations=evaluations,
         beside=beside,

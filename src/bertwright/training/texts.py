@@ -33,7 +33,7 @@ def texts_beside(key: str, folders: Sequence[str], shards: TokenShards, *, exten
                     f"{key} {folder} was made with another tokenizer ({opened.vocab_size} entries) than {shards.folder} ({shards.vocab_size} entries): "
                     f"prepare its text again with --tokenizer {shards.folder / 'tokenizer'}"
                 )
-            found.append(Text(_name(folder), opened))
+            found.append(Text(name_of(folder), opened))
         except InputError as error:
             problems += error.problems
     names = [text.name for text in found]
@@ -45,8 +45,8 @@ def texts_beside(key: str, folders: Sequence[str], shards: TokenShards, *, exten
     return found
 
 
-def _name(folder: str) -> str:
-    """The folder's own name, in characters that the name of a number may have."""
+def name_of(folder: str) -> str:
+    """What a text is called: its folder's name, in characters that the name of a number may have."""
     return re.sub(r"\W+", "_", Path(folder).resolve().name)
 
 
