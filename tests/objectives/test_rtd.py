@@ -15,6 +15,9 @@ from safetensors.torch import load_file
 import bertwright
 from bertwright.architecture import MLM
 from bertwright.checkpoints.huggingface import load_model
+from bertwright.cli.display import evaluation_summary
+from bertwright.cli.evaluate import lines
+from bertwright.cli.pretrain import closing_lines
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.data.stream import Stream
@@ -281,3 +284,13 @@ def test_the_plan_counts_the_generator(tmp_path: Path, shards: TokenShards, conf
     small, large = (event.values for event in seen)
     assert "beside a generator of 2 layers x 32" in str(large["model"])
     assert float(large["memory_bytes"]) > 1.3 * float(small["memory_bytes"])
+
+
+def test_the_command_line_tells_what_was_found(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    result = pretrain(shards.folder, out=tmp_path / "run", config=config)
+    assert "replaced tokens told" in evaluation_summary(result.metrics)
+    assert any(line.startswith("replaced tokens ") for line in lines(bertwright.evaluate(result.checkpoint, shards.folder, max_seq_length=24)))
+    closing = "\n".join(closing_lines(result, picture=tmp_path, report=None, shards=shards.folder))
+    assert "bertwright finetune" in closing, "a discriminator fills no mask"
+    filler = bertwright.load(result.checkpoint / "generator")
+    assert filler.fill_mask("bar [MASK] ban").filled.startswith("bar ")

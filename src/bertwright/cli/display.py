@@ -31,7 +31,11 @@ PRETRAINING = {
     "unigram_entropy": ("word frequencies", ".2f"),
     "eval_mlm_accuracy": ("accuracy", ".1%"),
     "eval_nsp_accuracy": ("next sentence", ".1%"),
+    "eval_sop_accuracy": ("order", ".1%"),
+    "eval_rtd_accuracy": ("replaced told", ".1%"),
 }
+# What is told beside the masked loss, in one line.
+BESIDE = {"eval_nsp_accuracy": "next sentence", "eval_sop_accuracy": "sentence order", "eval_rtd_accuracy": "replaced tokens told"}
 
 # The held-out loss of each objective of models that write.
 WRITING = ("eval_clm_loss", "eval_span_corruption_loss", "eval_prefix_lm_loss", "eval_denoising_loss")
@@ -172,8 +176,7 @@ def evaluation_summary(values: Values) -> str:
         parts.append(f"accuracy {values[accuracy]:.1%}")
     if written is not None and "eval_perplexity" in values:
         parts.append(f"perplexity {values['eval_perplexity']:.1f}")
-    if "eval_nsp_accuracy" in values:
-        parts.append(f"next sentence {values['eval_nsp_accuracy']:.1%}")
+    parts += [f"{name} {values[key]:.1%}" for key, name in BESIDE.items() if key in values]
     return "   ".join([*parts, *(f"{name} {loss:.3f}" for name, loss in _of_other_texts(values, key).items())])
 
 

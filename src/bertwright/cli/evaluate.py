@@ -203,4 +203,6 @@ def lines(metrics: dict[str, float]) -> list[str]:
         shown += [f"next sentence     {metrics['nsp_accuracy']:.2%} right, loss {metrics['nsp_loss']:.4f} nats   (chance 50%, {math.log(2):.4f})"]
     if "sop_accuracy" in metrics:
         shown += [f"sentence order    {metrics['sop_accuracy']:.2%} right, loss {metrics['sop_loss']:.4f} nats   (chance 50%, {math.log(2):.4f})"]
+    if "rtd_accuracy" in metrics:
+        shown += [f"replaced tokens   {metrics['rtd_accuracy']:.2%} of all told right, loss {metrics['rtd_loss']:.4f} nats   (masks are the generator's)"]
     return [*shown, f"{'measured on':<{width}}   {counted:,.0f} {'masked' if name == 'masked' else 'predicted'} tokens in {metrics['samples']:,.0f} rows"]

@@ -79,7 +79,9 @@ def closing_lines(result: PretrainResult, *, picture: Path, report: Path | None,
     run = shlex.quote(str(result.run))
     evaluated = "eval_loss" in result.metrics
     writes = "eval_perplexity" in result.metrics and "eval_mlm_loss" not in result.metrics
-    example = "'how a text begins'" if writes else "'some text with a [MASK] in it'"
+    finds = "eval_rtd_loss" in result.metrics  # replaced tokens, so that it fills no mask
+    vectors = "eval_contrastive_loss" in result.metrics
+    example = "'some text'" if vectors else "'how a text begins'" if writes else "'some text with a [MASK] in it'"
     return [
         "",
         *([f"at the end   {evaluation_summary(result.metrics)}"] if evaluated else []),
@@ -89,6 +91,6 @@ def closing_lines(result: PretrainResult, *, picture: Path, report: Path | None,
         *([f"report       {report}"] if report else []),
         "",
         "next:",
-        f"  bertwright predict {run} {example}",
-        f"  bertwright evaluate {run} {shlex.quote(str(shards))}",
+        f"  bertwright finetune {run} labelled.csv --out runs/b" if finds else f"  bertwright predict {run} {example}",
+        f"  bertwright evaluate {run} {'pairs.csv' if vectors else shlex.quote(str(shards))}",
     ]
