@@ -23,6 +23,7 @@ from bertwright.reports.page import write_report
 from bertwright.text.sentinels import with_sentinels
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.config import PretrainConfig
+from bertwright.training.events import Event
 from bertwright.training.pretrain import pretrain
 
 Made = Callable[..., list[list[list[int]]]]
@@ -147,6 +148,14 @@ def test_evaluate_measures_what_a_model_that_writes_was_trained_for(objective: s
         assert found[name] == pytest.approx(result.metrics[f"eval_{name}"], rel=1e-5)
     assert found["predicted_tokens"] >= 20
     assert found["chance_loss"] == pytest.approx(np.log(73))
+
+
+@pytest.mark.parametrize("objective", ["clm", "prefix_lm", "denoising"])
+def test_without_held_out_text_it_trains_and_says_so(objective: str, tmp_path: Path, write_token_shards: Callable[..., TokenShards], documents: Made) -> None:
+    shards, seen = write_token_shards(tmp_path / "shards", train=documents(9, seed=5)), list[Event]()
+    run = pretrain(shards.folder, out=tmp_path / "run", config=configured(objective, tmp_path, max_steps=1), observers=(seen.append,)).run
+    assert any("without evaluation" in str(event.values.get("text")) for event in seen if event.kind == "note")
+    assert rows(run, "evaluate") == []
 
 
 def test_gaps_cannot_be_marked_without_sentinels(tmp_path: Path, shards: TokenShards) -> None:

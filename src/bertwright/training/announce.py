@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from bertwright.architecture import Architecture, HeadKind
+from bertwright.architecture import LM, Architecture, HeadKind
 from bertwright.checkpoints.meta import without_values
 from bertwright.models import Model
-from bertwright.objectives.config import ObjectiveConfig
 from bertwright.training.devices import Device
 from bertwright.training.estimate import EFFICIENCY, bytes_needed, matrix_rate, operations_per_token
 from bertwright.training.events import Value
@@ -35,7 +34,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else _counted(plan.budget.amount, plan.budget.unit),
         "steps": max(1, round(tokens / step_tokens)),
         "epochs": tokens / max(1, plan.source.size(0) * config.max_seq_length),
-        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=_most_scored(config))
+        "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=_most_scored(plan))
         + _memory_beside(plan),
         "expected_seconds": tokens / per_second,
     }
@@ -70,11 +69,11 @@ def _memory_beside(plan: Plan) -> int:
     config, parameters = plan.config, int(_model_values(plan.beside.architecture, plan.beside.companion.heads)["parameters"])
     if plan.beside.is_frozen:
         return parameters * (6 if config.bf16 or config.fp16 else 4)
-    return _memory(config, plan.beside.architecture, parameters, length=config.max_seq_length, scored=_most_scored(config))
+    return _memory(config, plan.beside.architecture, parameters, length=config.max_seq_length, scored=_most_scored(plan))
 
 
 def _tokens_per_second(plan: Plan, device: Device) -> float:
-    counted: dict[str, Any] = {"length": plan.config.max_seq_length, "scored": _most_scored(plan.config)}
+    counted: dict[str, Any] = {"length": plan.config.max_seq_length, "scored": _most_scored(plan)}
     operations = operations_per_token(plan.architecture, **counted)
     if plan.beside is not None:  # a pass forward is a third of one forward and back
         operations += operations_per_token(plan.beside.architecture, **counted) / (3 if plan.beside.is_frozen else 1)
@@ -82,8 +81,9 @@ def _tokens_per_second(plan: Plan, device: Device) -> float:
     return EFFICIENCY * rate * device.world_size / operations
 
 
-def _most_scored(config: ObjectiveConfig) -> float:
-    return max(config.mlm_probability, config.mlm_probability_end or 0.0)
+def _most_scored(plan: Plan) -> float:
+    """The largest share of the tokens that are predicted: all that a decoder writes."""
+    return 1.0 if LM in plan.objective.heads else max(plan.config.mlm_probability, plan.config.mlm_probability_end or 0.0)
 
 
 def _model_values(architecture: Architecture, heads: tuple[HeadKind, ...]) -> dict[str, int | str]:
