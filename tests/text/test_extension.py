@@ -118,6 +118,24 @@ def test_unigram_takes_a_new_piece_for_its_old_ones_and_nothing_else_changes() -
         add(grown, "stonewall")
 
 
+def test_roformer_finds_new_chinese_words_by_its_own_segmenter(tmp_path: Path) -> None:
+    pytest.importorskip("rjieba")
+    from transformers import AutoTokenizer
+
+    (tmp_path / "vocab.txt").write_text("\n".join((*VOCAB, "北", "京", "北京")) + "\n", encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "RoFormerTokenizer"}', encoding="utf-8")
+    roformer = Tokenizer.load(tmp_path)
+    grown = add(roformer, "太史公", "corbel")
+    text = "太史公曰北京 a corbel 太史"
+    assert cut(grown, text) == ["太史公", "曰", "北京", "a", "corbel", "太", "史"]
+    replaced = replaced_pieces(roformer, grown)
+    assert replaced is not None
+    assert [[roformer.vocab[index] for index in ids] for ids in replaced] == [["太", "史", "公"], ["cor", "##bel"]]
+    grown.save(tmp_path / "saved")
+    (tmp_path / "saved" / "config.json").write_text('{"model_type": "roformer"}', encoding="utf-8")
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved")(text, add_special_tokens=False)["input_ids"] == grown.encode_ids([text])[0]
+
+
 def test_another_vocabulary_is_no_extension(wordpiece: Tokenizer) -> None:
     other = train_tokenizer(TEXT, kind="wordpiece", vocab_size=60, lowercase=True, min_frequency=1)
     assert replaced_pieces(wordpiece, other) is None

@@ -40,7 +40,7 @@ def find_new_words(tokenizer: Tokenizer, texts: Sequence[str], *, count: int, se
     joined = _joined(vocabulary, known)
     others = [(number, NewEntry(word)) for word, number in unknown.items() if number >= LEAST]
     if tokenizer.kind == "wordpiece":
-        others += [(number * (len(word) - 1), NewEntry(word, matched=True)) for word, number in _chinese_words(texts, segment, tokenizer).items()]
+        others += [(number * (len(word) - 1), vocabulary.chinese_word(word)) for word, number in _chinese_words(texts, segment, tokenizer).items()]
     others.sort(key=lambda found: (-found[0], found[1].text))
     best = heapq.merge(joined, others, key=lambda found: -found[0])
     for _, entry in best:

@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 
 from bertwright.errors import InputError
-from bertwright.text.backends import WORD_END
+from bertwright.text.backends import WORD_END, bert_normalizer
 from bertwright.text.origin import PieceFile
 from bertwright.text.scripts import has_han
 from bertwright.text.tokenizer import Tokenizer
@@ -54,8 +54,10 @@ class Vocabulary:
         return str(self.parts["model"].get("continuing_subword_prefix") or "") if self.tokenizer.kind == "wordpiece" else ""
 
     def words_of(self, text: str) -> list[str]:
-        """A text's words as the model gets them."""
+        """A text's words as the model gets them; every Chinese character is one, also where a segmenter would join some that are an entry together."""
         backend = self.tokenizer.backend
+        if self.tokenizer.origin.segmenter is not None:
+            text = bert_normalizer(lowercase=False, strip_accents=False).normalize_str(text)
         cleaned = backend.normalizer.normalize_str(text) if backend.normalizer is not None else text
         return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(cleaned)]
 
@@ -69,6 +71,10 @@ class Vocabulary:
                 break
             pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
         return pieces
+
+    def chinese_word(self, word: str) -> NewEntry:
+        """The entry of a word of several characters: a segmenter finds those of its vocabulary by itself."""
+        return NewEntry(word, matched=self.tokenizer.origin.segmenter is None)
 
     def add(self, entry: NewEntry) -> None:
         """Appends an entry; of a merge, with all merges that lead to it."""
@@ -160,7 +166,7 @@ def _entry(vocabulary: Vocabulary, word: str) -> NewEntry:
             raise InputError(f"{word!r} is longer than the {limit} characters of a word that the tokenizer looks at: take the line out")
         return NewEntry(text)
     if not prefix and has_han(word) and "".join(found) == word.lower() and word.isalnum():
-        return NewEntry(word, matched=True)
+        return vocabulary.chinese_word(word)
     raise InputError(f"the tokenizer cannot hold {word!r}: {_LETTERLESS}: take the line out")
 
 
@@ -200,9 +206,16 @@ def replaced_pieces(old: Tokenizer, new: Tokenizer) -> list[list[int]] | None:
         elif new.kind == "unigram":
             replaced = vocabulary.pieces_of(piece)
         else:  # a word-level entry replaces the unknown token
-            replaced = _cut(piece, ids, inside=vocabulary.inside) if new.kind == "wordpiece" else []
+            replaced = (
+                [part for word in _words_within(vocabulary, piece) for part in _cut(word, ids, inside=vocabulary.inside)] if new.kind == "wordpiece" else []
+            )
         found.append([ids[name] for name in replaced if name in ids and name != old.special.unk])
     return found
+
+
+def _words_within(vocabulary: Vocabulary, piece: str) -> list[str]:
+    """An entry as it is, or the characters of a Chinese word."""
+    return vocabulary.words_of(piece) if has_han(piece) else [piece]
 
 
 def _parents(tokenizer: Tokenizer) -> dict[str, Sequence[str]]:
