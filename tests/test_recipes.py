@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 SECTIONS: dict[str, Any] = {"prepare": PrepareConfig, "pretrain": PretrainConfig, "finetune": FinetuneConfig}
 FINETUNINGS = ["chnsenticorp", "cola", "conll2003", "emotion", "lcqmc", "mrpc", "resume-ner", "rte", "squad", "sst2", "stsb", "stsb-vectors"]
+# Pre-trainings of new weights by one file each, with what kind of text it is written for, and those that go on with a checkpoint.
+OBJECTIVES = ["albert", "bart", "electra", "gpt2", "gpt2-shakespeare", "roberta", "t5", "wwm-token"]
+FURTHER = ["classical-chinese", "distilbert", "domain-1-head", "domain-2-all", "domain-3-peps"]
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 
@@ -55,16 +58,18 @@ def vocabulary(tmp_path: Path) -> Path:
 
 
 def test_there_are_recipes() -> None:
-    assert sorted(path.stem for path in RECIPES) == sorted(["bert-zh", "d2l-bert", "rocm-bert", *FINETUNINGS])
+    assert sorted(path.stem for path in RECIPES) == sorted(["bert-zh", "d2l-bert", "rocm-bert", *OBJECTIVES, *FURTHER, *FINETUNINGS])
 
 
 @every_recipe
 def test_every_key_is_known_and_every_value_can_stand(recipe: Path) -> None:
     found = sections(recipe)
-    assert set(found) == ({"finetune"} if recipe.stem in FINETUNINGS else {"prepare", "pretrain"})
+    known = {"finetune"} if recipe.stem in FINETUNINGS else {"prepare", "pretrain"}
+    assert set(found) == known or (recipe.stem in FURTHER and set(found) < known)
     for name, values in found.items():
         assert set(values) <= {field.name for field in dataclasses.fields(SECTIONS[name])}
-        assert SECTIONS[name](**values).problems() == []
+        begun = {"init_from": "WEIGHTS"} if name == "pretrain" and "model" not in values else {}
+        assert SECTIONS[name](**values, **begun).problems() == []
 
 
 def test_a_recipe_of_a_fine_tuning_runs_dry(tmp_path: Path, start: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +79,32 @@ def test_a_recipe_of_a_fine_tuning_runs_dry(tmp_path: Path, start: Callable[[str
     planned = yaml.safe_load(capsys.readouterr().out)
     assert (planned["task"], planned["num_train_epochs"], planned["batch_size"], planned["learning_rate"]) == ("classify", 3, 32, 1e-4)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_recipe_of_an_objective_runs_dry(name: str, tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, shards = ROOT / "recipes" / f"{name}.yaml", tmp_path / "shards"
+    bertwright(recipe, "prepare", text, "--vocab_size", "none", "--out", shards)
+    capsys.readouterr()
+    bertwright(recipe, "pretrain", shards, "--out", tmp_path / "run", "--dry_run")
+    planned = yaml.safe_load(capsys.readouterr().out)
+    assert {key: planned[key] for key in ("model", "objective")} == {key: sections(recipe)["pretrain"][key] for key in ("model", "objective")}
+
+
+def test_a_domain_goes_through_its_three_recipes(tmp_path: Path, text: Path, start: Callable[[str], Path]) -> None:
+    """The text is the vocabulary's own, so that something is left to mask."""
+    (tmp_path / "words.txt").write_text("\n\n".join(["a small text . a small number of texts ."] * 30), encoding="utf-8")
+    begun: Path = start("bert")
+    for number, name in enumerate(("domain-1-head", "domain-2-all", "domain-3-peps")):
+        recipe, shards, out = ROOT / "recipes" / f"{name}.yaml", tmp_path / f"shards-{number}", tmp_path / f"run-{number}"
+        files = [tmp_path / "words.txt", "--documents", "blank_line", "--tokenizer", begun]
+        run([str(word) for word in ("prepare", *files, "--out", shards)])
+        short = ["--num_train_epochs", "none", "--max_minutes", "none", "--max_steps", "2", "--batch_size", "2", "--max_seq_length", "16"]
+        short += ["--freeze_layers", "1"] if number == 0 else []
+        also = ["--also_evaluate", tmp_path / "shards-0"] if number == 2 else []
+        bertwright(recipe, "pretrain", shards, "--init_from", begun, *also, *short, "--out", out)
+        begun = out
+    assert (begun / "report.html").exists()
 
 
 def test_the_books_model_has_the_books_size() -> None:
