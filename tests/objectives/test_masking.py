@@ -1,7 +1,10 @@
 """Whole words, spans and n-grams are masked as their papers say: at the rate, with the split, in the lengths, and never a part of a word."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import torch
 
 from bertwright.data import keys as draws
 from bertwright.data.packed_rows import PackedRows
@@ -12,6 +15,9 @@ from bertwright.objectives.config import ObjectiveConfig
 from bertwright.objectives.masking import Masking, Unit, mask_tokens, span_shares, spans, words
 from bertwright.objectives.mlm import MaskedLanguageModel
 from bertwright.objectives.registry import objective
+from bertwright.training.config import PretrainConfig
+from bertwright.training.devices import Device
+from bertwright.training.plan import make_plan
 
 SIGMAS = 4.0
 SPECIAL, MASK, SIZE = 5, 4, 1000
@@ -178,6 +184,12 @@ def test_geometric_lengths_are_cut_off_and_scaled() -> None:
     assert span_shares(10) == pytest.approx([share / sum(geometric) for share in geometric])
 
 
+def test_a_row_begins_a_word_whatever_is_said_of_its_first_token() -> None:
+    found = words(np.ones((2, 3), dtype=bool), np.array([[True, False, True], [False, False, True]]))
+    assert found.first.tolist() == [[True, False, True], [True, False, True]]
+    assert found.size[found.first].tolist() == [2, 1, 2, 1]
+
+
 def test_a_span_ends_at_what_cannot_be_masked(text: tuple[np.ndarray, np.ndarray]) -> None:
     ids, starts = text
     found = spans(ids >= SPECIAL, starts, keys(ROWS), shares=(0.0, 0.0, 1.0))
@@ -278,3 +290,23 @@ def test_spans_longer_than_the_sequence_are_refused(name: str, vocabulary: Vocab
 def test_a_split_is_read_as_shares(vocabulary: Vocabulary) -> None:
     built = objective(ObjectiveConfig(objective="mlm", mask_split="60/25.5/14.5", mask_unit="ngram", max_span_length=4, mlm_probability=0.2), vocabulary)
     assert built == MaskedLanguageModel(vocabulary, Masking(rate=0.2, unit="ngram", masked=0.6, replaced=0.255, span_longest=4))
+
+
+@pytest.mark.parametrize(
+    ("budget", "samples"),
+    [({"max_steps": 10}, 80), ({"num_train_epochs": 2.0}, None), ({"max_tokens": 2400}, 100), ({"max_steps": 10, "batch_size_ramp": "2:100%"}, 50)],
+)
+def test_a_run_tells_its_objective_how_many_samples_it_has(
+    budget: dict[str, object], samples: float | None, shards: TokenShards, tiny_config_json: Callable[..., str]
+) -> None:
+    config = PretrainConfig(model=tiny_config_json(), objective="mlm", mlm_probability_end=0.05, max_seq_length=24, **{"batch_size": 8, **budget})  # type: ignore[arg-type]
+    plan = make_plan(shards, config, Device(torch.device("cpu"), torch.float32))
+    assert isinstance(plan.objective, MaskedLanguageModel)
+    expected = samples or 2 * plan.source.size(0)
+    assert plan.objective.masking.samples == pytest.approx(expected, rel=0.15 if "batch_size_ramp" in budget else 0.02)
+
+
+def test_a_rate_that_moves_needs_a_budget_whose_samples_are_known(shards: TokenShards, tiny_config_json: Callable[..., str]) -> None:
+    config = PretrainConfig(model=tiny_config_json(), mlm_probability_end=0.05, max_seq_length=24, max_minutes=1.0)
+    with pytest.raises(InputError, match=r"mlm_probability_end goes by .* minutes do not tell how many there will be: give max_steps"):
+        make_plan(shards, config, Device(torch.device("cpu"), torch.float32))
