@@ -45,7 +45,7 @@ def prepare(*inputs: str | Path, out: str | Path, **options: Any) -> CorpusRepor
     return prepare_shards(names, out=Path(out), config=with_tokenizer(names, _config(PrepareConfig, options)).config)
 
 
-def pretrain(shards: str | Path, *, out: str | Path, observers: Sequence[Observer] = (), **options: Any) -> PretrainResult:
+def pretrain(shards: str | Path | None = None, *, out: str | Path, observers: Sequence[Observer] = (), **options: Any) -> PretrainResult:
     """Pre-trains on prepared shards into the run folder `out`, or goes on with what is in it; `options` are those of `bertwright pretrain`.
 
     observers: called with every training event. Raises InputError naming every mistake at once, Interrupted after a signal, once saved.
