@@ -50,7 +50,7 @@ def pretrain(shards: str | Path | None = None, *, out: str | Path, observers: Se
 
     observers: called with every training event. Raises InputError naming every mistake at once, Interrupted after a signal, once saved.
     """
-    return train(Path(shards), out=Path(out), config=_config(PretrainConfig, options), observers=observers)
+    return train(shards, out=out, config=_config(PretrainConfig, options), observers=observers)
 
 
 def finetune(
