@@ -11,6 +11,8 @@ from family_reference import beyond, build_reference, draw_inputs, gap, randomis
 from torch import Tensor
 
 from bertwright.architecture import Dropout
+from bertwright.blocks import dropout as dropouts
+from bertwright.blocks import scores as scoring
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.errors import InputError
 from bertwright.families import FAMILIES, Family
@@ -95,6 +97,8 @@ def test_rates_work_where_the_references_do(case: Case, transformers: Any, tmp_p
     inputs = draw_inputs(case.shape, case.class_name, two_stacks=len(model.architecture.stacks) == 2)
     quiet, _ = run_reference(theirs, inputs)
     monkeypatch.setattr(torch.nn.functional, "dropout", certain_dropout)
+    for ours in (dropouts, scoring):
+        monkeypatch.setattr(ours, "dropout", certain_dropout)
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", plain_attention)
     outputs, _ = run_reference(theirs.train(), inputs)
     output = run(model.train(), inputs)

@@ -1,6 +1,7 @@
 """Heads: what they read, what they give, under which names; a loss without logits is that of the logits."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from bertwright.architecture import Absolute, Architecture, Block, Head, Stack, Transform
 from bertwright.errors import InputError
+from bertwright.families import family_of
 from bertwright.models import Model
 from bertwright.models.heads import Labelling, LanguageModelling, read
 
@@ -189,3 +191,16 @@ def test_heads_that_read_more_get_more() -> None:
     assert [state.shape for state in watched.hidden_states] == [(2, 6, 16)] * 3
     both = made(*CLASSIFIERS["pooled"], Head(kind="mlm"))
     torch.testing.assert_close(both(text, heads_only=True).prediction_logits, both(text).prediction_logits)
+
+
+def test_new_weights_have_a_decoder_of_their_own_where_the_output_is_not_scaled() -> None:
+    """Token embeddings of T5 are large; through a tied decoder that nothing scales the first loss lies far above that of guessing."""
+    sizes = {"d_model": 32, "num_layers": 1, "num_heads": 2, "d_kv": 16, "d_ff": 32, "vocab_size": 50, "decoder_start_token_id": 0}
+    torch.manual_seed(0)
+    ids = torch.randint(50, (4, 8))
+    for described, own in (({"model_type": "t5"}, False), ({"model_type": "t5", "tie_word_embeddings": False}, True), ({"model_type": "mt5"}, True)):
+        config = {**described, **sizes}
+        model = Model(family_of(config).architecture(config), ("lm",))
+        assert (model.heads["lm"].decoder is not None) == own
+        logits = model(ids, decoder_input_ids=ids).prediction_logits
+        assert F.cross_entropy(logits.flatten(0, 1), ids.flatten()) < 2 * math.log(50)

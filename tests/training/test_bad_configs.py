@@ -104,7 +104,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "another vocabulary": ({"vocab_size": 40}, ["53 entries", "40", "set vocab_size to 53"]),
     "one token type with pairs": ({"type_vocab_size": 1}, ["needs two token types, the model has 1", "--objective mlm"]),
     "no such family": ({"model_type": "llama"}, ["model_type 'llama' is not supported", "bert, roberta"]),
-    "a family without the heads": ({"model_type": "gpt2", "eos_token_id": 3}, ["that this model family lacks (pooler, mlm, nsp)", "a model of bert, nezha, or --objective clm"]),
+    "a family without the heads": (
+        {"model_type": "gpt2", "eos_token_id": 3},
+        ["that this model family lacks (pooler, mlm, nsp)", "a model of bert, nezha, or --objective clm"],
+    ),
 }
 
 

@@ -196,7 +196,8 @@ def duration(seconds: float) -> str:
 def _evaluations(evaluations: list[tuple[int, Values]], *, best: int, width: int) -> Table:
     """The last evaluations, with as many metrics as there is room for; the best one is marked."""
     newest = evaluations[-1][1]
-    columns = PRETRAINING if "eval_mlm_loss" in newest else _columns(newest, width=width)
+    found = {key: shown for key, shown in PRETRAINING.items() if any(key in values for _, values in evaluations)}
+    columns = found if "eval_mlm_loss" in found else _columns(newest, width=width)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("step", justify="right", no_wrap=True)
     for heading, _ in columns.values():

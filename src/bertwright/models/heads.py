@@ -45,7 +45,8 @@ class LanguageModelling(Transformed):
 
     def __init__(self, head: Head, architecture: Architecture) -> None:
         super().__init__(head, architecture.last.block, size=architecture.embedding_size)
-        untied = architecture.tied is False
+        # New weights of a family whose files decide: only what scales the hidden state learns through the token embeddings (T5, but not its version 1.1).
+        untied = head.scale == 1 if architecture.tied is None else not architecture.tied
         self.scale = head.scale
         self.decoder = nn.Linear(architecture.embedding_size, architecture.vocab_size, bias=head.idle_bias) if untied else None
         if head.bias == "buffer":
