@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bertwright.api import evaluate, finetune, load, prepare, pretrain
     from bertwright.training.callbacks import Callback
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["Callback", "__version__", "evaluate", "finetune", "load", "prepare", "pretrain"]
 
 

@@ -237,7 +237,7 @@ def test_a_dry_run_as_json_is_one_object(place: Path, call: Call, tmp_path: Path
 
 
 def test_only_a_measured_checkpoint_is_called_the_best(tmp_path: Path) -> None:
-    for metrics, said in (({"eval_mlm_loss": 2.0, "chance_loss": 4.0}, True), ({}, False)):
+    for metrics, said in (({"eval_loss": 2.0, "eval_mlm_loss": 2.0, "chance_loss": 4.0}, True), ({}, False)):
         result = PretrainResult(run=tmp_path, checkpoint=tmp_path / "checkpoints" / "step-000003", metrics=metrics)
         shown = "\n".join(closing_lines(result, picture=tmp_path / "loss.png", report=tmp_path / "report.html", shards=tmp_path))
         assert ("the best on validation" in shown) is said

@@ -113,9 +113,11 @@ from bertwright.families import preset_architecture
 from bertwright.models import Model
 from bertwright.training.adversarial import Adversary
 from bertwright.training.config import PretrainConfig
+from bertwright.training.course import Course
 from bertwright.training.devices import device_of_this_process
 from bertwright.training.fit import LabelledRows
 from bertwright.training.loop import updates
+from bertwright.training.schedule import Progress
 from bertwright.training.step import Updater
 
 
@@ -139,7 +141,7 @@ if __name__ == "__main__":
         rows = LabelledRows([[5, 6, 7], [8, 9], [10, 11, 12, 13], [15, 16, 17], [6, 9]], [1.0, 2.0, 3.0, 4.0, 5.0], pad_id=0, loss=loss)
         config = PretrainConfig(optimizer="adamw", learning_rate=1e-3, muon_learning_rate=1e-3, batch_size=4, micro_batch_size=2)
         updater = Updater.of(First().eval(), rows, config, device, adversary=adversary, average=0.5)
-        batches = updates(Stream(rows, seed=0), rows, config, device, first=0)
+        batches = updates(Stream(rows, seed=0), rows, Course.of(config), device, first=Progress())
         for number in range(3):
             updater.step(next(batches), number=number, factor=1.0)
         torch.save([updater.parameters.state(), updater.average.average], f"{sys.argv[1]}/{name}-{device.rank}-of-{device.world_size}.pt")

@@ -55,7 +55,7 @@ def dropout(values: Tensor, rate: float) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """`dropout` while training; nothing else."""
+    """`dropout` while training: [..., size] -> the same shape."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()

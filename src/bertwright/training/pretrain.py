@@ -44,8 +44,7 @@ def pretrain(shards: str | Path | None = None, *, out: str | Path, config: Pretr
     """Pre-trains a model on prepared shards, from scratch or on from a checkpoint.
 
     shards: folder that `prepare` wrote; may be left out where `mix` names all texts. out: run folder, which is continued when it holds a run of the same
-    config. Under torchrun every process
-    calls this. Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
+    config. Under torchrun every process calls this. Raises InputError with one line for each thing wrong, NonFiniteError, Interrupted (saved).
     """
     config = config or PretrainConfig()
     out = Path(out)
