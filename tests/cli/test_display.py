@@ -123,6 +123,8 @@ def test_the_live_panel_begins_anew_with_each_of_several_runs() -> None:
 
 def test_plain_lines_read_well() -> None:
     assert plain_lines(TRAIN) == ["step     40   loss 6.500 (masked 5.800, next sentence 0.700)   12,346 tokens/s   2:05 left"]
+    replaced = Event("train", 40, {"loss": 26.0, "mlm_loss": 6.5, "rtd_loss": 19.5, "replaced": 0.13})
+    assert plain_lines(replaced)[0].startswith("step     40   loss 26.000 (masked 6.500, replaced tokens 19.500)")
     assert plain_lines(EVALUATE) == [
         "step     40   validation: masked loss 5.750 (chance 8.32, word frequencies alone 6.23)   accuracy 12.3%   next sentence 50.0%"
     ]

@@ -206,9 +206,10 @@ def test_evaluate_refuses_shards_of_another_tokenizer(place: Path, call: Call, t
 
 def test_prepare_takes_the_tokenizer_of_a_run(place: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(place))
-    code, _, err = call("prepare", f"{place}/notes.txt", "--out", f"{tmp_path}/shards", "--tokenizer", "~/run")
+    code, out, err = call("prepare", f"{place}/notes.txt", "--out", f"{tmp_path}/shards", "--tokenizer", "~/run")
     assert code == 0
     assert f"checkpoint: {place}/run/checkpoints/step-" in err
+    assert f"bertwright pretrain {tmp_path}/shards --init_from '~/run' --out runs/b" in out
     bertwright.prepare(place / "notes.txt", out=tmp_path / "python", tokenizer=place / "run")
     assert len({TokenShards.open(folder).tokenizer_hash for folder in (place / "shards", tmp_path / "shards", tmp_path / "python")}) == 1
 

@@ -34,6 +34,16 @@ PRETRAINING = {
     "eval_sop_accuracy": ("order", ".1%"),
     "eval_rtd_accuracy": ("replaced told", ".1%"),
 }
+# The parts of a training loss that has several, each with its weight in the sum.
+TERMS = {
+    "mlm_loss": "masked",
+    "nsp_loss": "next sentence",
+    "sop_loss": "sentence order",
+    "rtd_loss": "replaced tokens",
+    "soft_loss": "teacher's words",
+    "cosine_loss": "teacher's states",
+    "relations_loss": "teacher's relations",
+}
 # What is told beside the masked loss, in one line.
 BESIDE = {"eval_nsp_accuracy": "next sentence", "eval_sop_accuracy": "sentence order", "eval_rtd_accuracy": "replaced tokens told"}
 
@@ -234,7 +244,7 @@ def _count(number: float | int | str) -> str:
 
 
 def _terms(values: Values) -> str:
-    named = [f"{name} {values[key]:.3f}" for key, name in (("mlm_loss", "masked"), ("nsp_loss", "next sentence")) if key in values]
+    named = [f"{name} {values[key]:.3f}" for key, name in TERMS.items() if key in values]
     return f" ({', '.join(named)})" if len(named) > 1 else ""
 
 

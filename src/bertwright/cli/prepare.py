@@ -62,8 +62,17 @@ def prepare(
     if json:
         print(json_format.dumps(report.to_json(), ensure_ascii=False))
         return
+    start = _start(config.tokenizer, settled.config.tokenizer)
     objective = "" if report.nsp_possible else " --objective mlm"
-    print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  bertwright pretrain {shlex.quote(str(out))} --out runs/a{objective}"]))
+    command = f"bertwright pretrain {shlex.quote(str(out))} {start or '--out runs/a'}{objective}"
+    print("\n".join([*report.lines(), "", f"shards {out}", "", "next:", f"  {command}"]))
+
+
+def _start(given: str | None, found: str | None) -> str:
+    """The options that go on from the checkpoint whose tokenizer the shards have; empty where it came from a file or was trained."""
+    if given is None or found is None or not (Path(found) / "config.json").is_file():
+        return ""
+    return f"--init_from {shlex.quote(given)} --out runs/b"
 
 
 def _print_plan(lines: list[str], values: dict[str, object], *, json: bool) -> None:
