@@ -29,6 +29,7 @@ def without_space(text: str) -> str:
         ('他说："好。"然后走了。"再见!"', ['他说："好。"', "然后走了。", '"再见!"']),
         ("涨了3.5亿元,见 http://a.cn/b?c=1 和 No.1。对吗?对!", ["涨了3.5亿元,见 http://a.cn/b?c=1 和 No.1。", "对吗?", "对!"]),
         ("我们说中文。He said so. We agree. 他也同意", ["我们说中文。", "He said so.", "We agree.", "他也同意"]),
+        ("안녕하세요. 저는 학생입니다. 반갑습니다!", ["안녕하세요.", "저는 학생입니다.", "반갑습니다!"]),
         ("  \n\t ", []),
         ("", []),
         ("no end", ["no end"]),
@@ -47,7 +48,15 @@ def test_classical_text_without_punctuation_is_cut_short_at_what_pauses_there_ar
 
 
 @pytest.mark.parametrize(
-    ("text", "language"), [("Plain text.", "en"), ("Größe, naïve.", "en"), ("今天天气很好。", "zh"), ("これは本です。", "ja"), ("中 in an English text", "en")]
+    ("text", "language"),
+    [
+        ("Plain text.", "en"),
+        ("Größe, naïve.", "en"),
+        ("今天天气很好。", "zh"),
+        ("これは本です。", "ja"),
+        ("中 in an English text", "en"),
+        ("한국어입니다.", "en"),
+    ],
 )
 def test_the_language_is_guessed(text: str, language: str) -> None:
     assert guess_language(text) == language
@@ -107,8 +116,12 @@ def test_windows_do_not_show_in_ordinary_text() -> None:
     assert split_sentences(" ".join(sentences)) == sentences
 
 
-def test_a_lone_surrogate_is_replaced() -> None:
-    assert split_sentences("One \ud800. Two.") == ["One \ufffd.", "Two."]
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [("One \ud800. Two.", ["One \ufffd.", "Two."]), ("one \ud800 two", ["one \ufffd two"]), ("我们\ud800说。好", ["我们\ufffd说。", "好"])],
+)
+def test_a_lone_surrogate_is_replaced(text: str, sentences: list[str]) -> None:
+    assert split_sentences(text) == sentences
 
 
 @pytest.mark.parametrize("unit", ["word ", "x", "(“", "“好。", "« a. "])
@@ -119,6 +132,14 @@ def test_a_line_without_an_end_takes_linear_time(unit: str) -> None:
     assert time.perf_counter() - start < 20  # sentencex alone takes 40 s and more for the brackets
     assert max(map(len, sentences)) <= WINDOW
     assert without_space("".join(sentences)) == without_space(text)
+
+
+def test_a_chinese_line_without_an_end_takes_linear_time() -> None:
+    text = "學而時習之，" * 500_000
+    start = time.process_time()
+    sentences = split_sentences(text)
+    assert time.process_time() - start < 20  # a minute and more where each sentence copies what is left
+    assert "".join(sentences) == text
 
 
 def test_every_window_moves_on_whatever_the_segmenter_says(monkeypatch: pytest.MonkeyPatch) -> None:

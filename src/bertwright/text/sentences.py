@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import sentencex
 
+from bertwright.text.scripts import HAN
 from bertwright.text.surrogates import without_surrogates
 
 WINDOW = 4096
@@ -22,7 +23,7 @@ _CHINESE = re.compile(f"(?:[^{_ENDS}!?]|[!?](?=[0-9A-Za-z/=&%#]))*(?:(?:[{_ENDS}
 _SOFT = re.compile("[，、,：:　 ]")
 _ENGLISH_END = re.compile(r"[A-Za-z][.!?]\s")
 
-_HAN = re.compile("[㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]")
+_HAN = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in HAN) + "]")
 _KANA = re.compile("[ぁ-ゟァ-ヿ]")
 
 
@@ -36,10 +37,8 @@ def split_sentences(text: str, *, language: str | None = None) -> list[str]:
     """
     if language is None:
         language = guess_language(text)
-    try:
-        pieces = list(_chinese(text) if language.startswith("zh") else _segments(text, language))
-    except UnicodeEncodeError:
-        return split_sentences(without_surrogates(text), language=language)
+    text = without_surrogates(text)
+    pieces = _chinese(text) if language.startswith("zh") else _segments(text, language)
     sentences = []
     for piece in pieces:
         sentence = piece.strip()
@@ -75,12 +74,14 @@ def _chinese(text: str) -> Iterator[str]:
 
 
 def _shortened(piece: str) -> Iterator[str]:
-    while len(piece) > LONGEST_CHINESE:
-        soft = [sign.end() for sign in _SOFT.finditer(piece, 0, LONGEST_CHINESE)]
-        cut = soft[-1] if soft and soft[-1] > LONGEST_CHINESE // 2 else LONGEST_CHINESE
-        yield piece[:cut]
-        piece = piece[cut:]
-    yield piece
+    start = 0
+    while len(piece) - start > LONGEST_CHINESE:
+        end = start + LONGEST_CHINESE
+        soft = [sign.end() for sign in _SOFT.finditer(piece, start + LONGEST_CHINESE // 2, end)]
+        end = soft[-1] if soft else end
+        yield piece[start:end]
+        start = end
+    yield piece[start:]
 
 
 def _segments(text: str, language: str) -> Iterator[str]:
