@@ -1,5 +1,6 @@
 """New entries: old ids stay, words that exist or cannot be held are refused, the pieces they replace are known, and transformers reads the files."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_words_pieces_and_chinese_words_become_tokens_behind_the_old_ones(wordpi
     assert cut(wordpiece, "a corbelling") == ["a", "cor", "##bel", "##ling"], "the old tokenizer has changed"
 
 
+def test_a_chinese_word_with_capitals_is_held_where_the_tokenizer_keeps_them(tmp_path: Path) -> None:
+    cased = train_tokenizer(["卡 拉 OK"] * 3, kind="wordpiece", vocab_size=30, lowercase=False, min_frequency=1)
+    grown = add(cased, "卡拉OK")
+    assert cut(grown, "卡拉OK卡") == ["卡拉OK", "卡"]
+
+
 def test_what_the_new_entries_replace(wordpiece: Tokenizer) -> None:
     grown = add(wordpiece, "太史公", "corbelling", "##belling", "髃")
     replaced = replaced_pieces(wordpiece, grown)
@@ -94,6 +101,18 @@ def test_byte_bpe_grows_by_merges_of_its_pieces() -> None:
     assert "".join(tokenizer.vocab[index] for index in replaced[place]) == "Ġstonewalls"
     with pytest.raises(InputError, match="already"):
         add(grown, "corbel")
+
+
+def test_a_word_of_equal_parts_is_one_token_too(tmp_path: Path) -> None:
+    """Of x y x y z, a merge of x y joins both pairs at once."""
+    letters = ("a", "b", "m", "n")
+    (tmp_path / "vocab.json").write_text(
+        json.dumps({piece: index for index, piece in enumerate((*letters, *(f"{letter}</w>" for letter in letters), "<unk>"))})
+    )
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "OpenAIGPTTokenizer"}', encoding="utf-8")
+    grown = add(Tokenizer.load(tmp_path), "nanab", "mamamam")
+    assert cut(grown, "nanab mamamam") == ["nanab</w>", "mamamam</w>"]
 
 
 def test_word_level_grows() -> None:

@@ -63,7 +63,10 @@ class Vocabulary:
 
     def pieces_of(self, word: str) -> list[str]:
         """The entries that a word, as `words_of` gives it, is cut into, those of new merges among them."""
-        pieces = [token.value for token in self.tokenizer.backend.model.tokenize(word)]
+        return self._with_merges([token.value for token in self.tokenizer.backend.model.tokenize(word)])
+
+    def _with_merges(self, pieces: list[str]) -> list[str]:
+        """The pieces, joined in place by the new merges, those of the lowest rank first, wherever they apply."""
         while len(pieces) > 1:
             ranks = [self._merged.get(pair, len(self._merged)) for pair in pairwise(pieces)]
             place = min(range(len(ranks)), key=ranks.__getitem__)
@@ -81,10 +84,10 @@ class Vocabulary:
         pieces = list(entry.pieces)
         while len(pieces) > 1:
             pair = (pieces[0], pieces[1])
-            pieces[:2] = [pieces[0] + pieces[1]]
             self._merged.setdefault(pair, len(self._merged))
-            if pieces[0] not in self.entries:
-                self._append(NewEntry(pieces[0], pair))
+            if "".join(pair) not in self.entries:
+                self._append(NewEntry("".join(pair), pair))
+            self._with_merges(pieces)  # a pair that comes twice is merged twice
         if not entry.pieces:
             self._append(entry)
 
@@ -92,10 +95,11 @@ class Vocabulary:
         self.entries[entry.text] = -1
         self.added.append(entry)
 
-    def _score(self, text: str) -> float:
-        """Of a new piece of Unigram."""
+    def _scored(self, texts: Iterable[str]) -> list[list[str | float]]:
+        """New pieces of Unigram, each with its log probability."""
         scores: dict[str, float] = dict(self.parts["model"]["vocab"])
-        return BONUS + sum(scores.get(piece, min(scores.values())) for piece in self.pieces_of(text))
+        least = min(scores.values())
+        return [[text, BONUS + sum(scores.get(piece, least) for piece in self.pieces_of(text))] for text in texts]
 
     def extended(self) -> Tokenizer:
         """The tokenizer with what was added, entries first and matched ones after them, its old ids unchanged.
@@ -114,7 +118,7 @@ class Vocabulary:
             if isinstance(model["vocab"], dict):
                 model["vocab"] |= {entry.text: first + place for place, entry in enumerate(entries)}
             else:
-                model["vocab"] += [[entry.text, self._score(entry.text)] for entry in entries]
+                model["vocab"] += self._scored(entry.text for entry in entries)
             if self._merged:
                 old = model["merges"]
                 model["merges"] = [*old, *(list(pair) if old and not isinstance(old[0], str) else " ".join(pair) for pair in self._merged)]
@@ -165,7 +169,7 @@ def _entry(vocabulary: Vocabulary, word: str) -> NewEntry:
         if limit and len(text) > limit:
             raise InputError(f"{word!r} is longer than the {limit} characters of a word that the tokenizer looks at: take the line out")
         return NewEntry(text)
-    if not prefix and has_han(word) and "".join(found) == word.lower() and word.isalnum():
+    if not prefix and has_han(word) and "".join(found) in (word, word.lower()) and word.isalnum():
         return vocabulary.chinese_word(word)
     raise InputError(f"the tokenizer cannot hold {word!r}: {_LETTERLESS}: take the line out")
 
