@@ -69,7 +69,9 @@ def test_jieba_finds_words_of_simplified_and_of_traditional_text() -> None:
 
 
 def test_a_segmenter_of_ones_own_is_plugged_in_and_a_wrong_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_chinese_words.py").write_text("def characters(text):\n    return list(text)\n", encoding="utf-8")
+    (tmp_path / "my_chinese_words.py").write_text(
+        "def characters(text):\n    return list(text)\n\n\ndef tagged(text):\n    return [(text, 'r')]\n", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert find_segmenter("my_chinese_words:characters")("我们") == ["我", "们"]
     for name, told in (
@@ -84,6 +86,9 @@ def test_a_segmenter_of_ones_own_is_plugged_in_and_a_wrong_one_is_told(tmp_path:
     with pytest.raises(InputError, match="do not make up the text"):
         word_begins(["我们在"], lambda text: ["我", "在"])
     assert word_begins(["我 们", "a"], lambda text: ["我", "们"]).tolist() == [True, False, True, False, True]
+    assert word_begins(["我们在"], lambda text: iter(["我们", "在"])).tolist() == [True, False, True], "jieba's own cut is a generator"
+    with pytest.raises(InputError, match=r"gives \('我们', 'r'\) among the words of the text '我们': let it return words alone"):
+        word_begins(["我们"], find_segmenter("my_chinese_words:tagged"))
 
 
 def test_without_its_library_jieba_is_refused_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

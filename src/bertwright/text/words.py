@@ -1,7 +1,7 @@
 """Chinese words: a segmenter says which characters begin one, and with that which tokens do."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -13,7 +13,7 @@ from bertwright.text.scripts import code_points, has_han, is_han
 
 RJIEBA = "rjieba"
 
-Segment = Callable[[str], Sequence[str]]
+Segment = Callable[[str], Iterable[str]]
 """A text to its words, in order; spaces between them may be left out."""
 
 
@@ -31,10 +31,10 @@ def find_segmenter(name: str) -> Segment:
         found = importlib.import_module(module)
     except ImportError as error:
         raise InputError(f"segmenter {name!r}: there is no module {module} ({error}): install it, or set PYTHONPATH to the folder that it lies in") from None
-    segment = getattr(found, function, None)
+    segment: Segment | None = getattr(found, function, None)
     if not callable(segment):
         raise InputError(f"segmenter {name!r}: {module} has no function {function}: give one that takes a text and returns its words")
-    return segment  # type: ignore[no-any-return]  # a plug-in: what it returns is checked where it is used
+    return segment
 
 
 def _jieba() -> Segment:
@@ -73,8 +73,11 @@ def word_begins(texts: Sequence[str], segment: Segment) -> NDArray[np.bool_]:
     return begins
 
 
-def _starts(text: str, words: Sequence[str]) -> NDArray[np.int64]:
+def _starts(text: str, segmented: Iterable[str]) -> NDArray[np.int64]:
     """Where each word begins in the text."""
+    words = list(segmented)
+    if wrong := [word for word in words if not isinstance(word, str)]:
+        raise InputError(f"the segmenter gives {wrong[0]!r} among the words of the text {text[:40]!r}: let it return words alone, each a str")
     lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
     if "".join(words) == text:
         return (np.cumsum(lengths) - lengths)[lengths > 0]
