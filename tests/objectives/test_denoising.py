@@ -1,6 +1,8 @@
 """Each noise does what the paper says at the rate it was given, none touches what must stay, and the decoder is to write the text as it was."""
 
+import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,6 +155,18 @@ def test_rows_fit_the_positions_and_are_the_same_in_any_batch(noises: str, text:
         for one, all_ in ((alone.input_ids, together.input_ids), (alone.target_ids, together.target_ids)):
             assert one[0].equal(all_[number, : one.shape[1]])
             assert (all_[number, one.shape[1] :] == PAD).all()
+
+
+@pytest.mark.parametrize("length", [13, 48, 54])
+@pytest.mark.parametrize("name", ["span_corruption", "prefix_lm", "denoising"])
+def test_no_row_is_longer_than_was_asked_for(name: str, length: int, tmp_path: Path) -> None:
+    """A model with learned positions has a place for no token more; 13 and 54 are no lengths that rows are rounded up to."""
+    text = write_shards(tmp_path / "long", train=[[[9] * (20 * length - 40)]], vocab_size=SIZE)
+    with_sentinels = dataclasses.replace(VOCABULARY, sentinels=tuple(range(SIZE - 1, SIZE - 41, -1)))
+    made = objective(ObjectiveConfig(objective=name, noises="permutation", mean_span_length=1.0), with_sentinels)
+    batch = made.batch(*Stream(made.source(text.train, with_sentinels, length=length, seed=0), seed=0).take(0, 20))
+    assert batch.target_ids is not None
+    assert max(batch.input_ids.shape[1], batch.target_ids.shape[1]) <= length
 
 
 def test_sentences_are_those_of_the_text(text: TokenShards) -> None:

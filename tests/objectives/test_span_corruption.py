@@ -1,5 +1,6 @@
 """Gaps follow the paper's rate, number and lengths, spare what must stay, and are written back with their sentinels in order."""
 
+from itertools import pairwise
 from math import comb
 
 import numpy as np
@@ -141,8 +142,10 @@ def test_a_document_is_cut_into_equal_passages_and_each_is_read_once(text: Token
     for first, last in zip(text.train.document_tokens[:-1], text.train.document_tokens[1:], strict=True):
         pieces = np.array_split(text.train.tokens[first:last].astype(int), -(-(last - first) // 31))
         assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
-        expected += [len(piece) for piece in pieces]
-    assert sorted(map(len, found)) == sorted(expected)
+        ends = first + np.arange(len(pieces) + 1) * (last - first) // len(pieces)
+        expected += [tuple(text.train.tokens[begin:end].tolist()) for begin, end in pairwise(ends)]
+        assert sorted(map(len, pieces)) == sorted(np.diff(ends))
+    assert found == sorted(expected)
     assert [ids.tolist() for ids in samples.take(size, 2 * size)[0].ids] != taken.ids.tolist()
 
 

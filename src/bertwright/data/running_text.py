@@ -52,11 +52,11 @@ class RunningText:
 class Passages:
     """Pieces of one document each, of at most `width` tokens and without special tokens: every document is cut into as few as possible, as equal as possible.
 
-    sentences: also says which sentence each token is of.
+    Rows are filled up to `length`. sentences: also says which sentence each token is of.
     """
 
-    def __init__(self, split: Split, vocabulary: Vocabulary, *, width: int, seed: int, sentences: bool = False) -> None:
-        self.split, self.vocabulary, self.width, self.seed, self.sentences = split, vocabulary, width, seed, sentences
+    def __init__(self, split: Split, vocabulary: Vocabulary, *, width: int, length: int, seed: int, sentences: bool = False) -> None:
+        self.split, self.vocabulary, self.length, self.seed, self.sentences = split, vocabulary, length, seed, sentences
         starts = split.document_tokens
         sizes = np.diff(starts)
         pieces = -(-sizes // width)
@@ -72,7 +72,7 @@ class Passages:
 
     def take(self, epoch: int, numbers: IntArray) -> Samples:
         chosen = self._order(epoch)[numbers]
-        size, places = self._size[chosen][:, None], np.arange(self.width)
+        size, places = self._size[chosen][:, None], np.arange(self.length)
         token = self._first[chosen][:, None] + np.minimum(places, size - 1)
         ids = np.where(places < size, self.split.tokens[token].astype(np.int64), filler(self.vocabulary))
         sentences = None

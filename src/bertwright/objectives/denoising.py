@@ -90,13 +90,14 @@ class Denoising(Rewriting):
         gaps = length * self.noises.get("infilling", 0.0) / self.mean_length
         frame = 2 + (math.ceil(gaps * math.exp(-self.mean_length)) + SPARE if gaps else 0)
         width = max(1, length - min(frame, length // 2))
-        return Passages(split, vocabulary, width=width, seed=seed, sentences="permutation" in self.noises)
+        return Passages(split, vocabulary, width=width, length=length, seed=seed, sentences="permutation" in self.noises)
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
         ids, lengths = samples.ids, samples.lengths[:, None]
         moved = order(samples, keys, permuted=self._rows("permutation", keys, 0), rotated=self._rows("rotation", keys, 1))
         real = np.arange(ids.shape[1]) < lengths
-        return self.made_of(self._noised(np.take_along_axis(ids, moved, axis=1), real, keys), gone(ids, ~real), numbers, framed=True)
+        read = self._noised(np.take_along_axis(ids, moved, axis=1), real, keys)
+        return self.made_of(read, gone(ids, ~real), numbers, longest=ids.shape[1], framed=True)
 
     def _rows(self, name: str, keys: KeyArray, number: int) -> BoolArray:
         return draws.uniform(keys, number, draws.NOISE_COIN) < self.noises.get(name, 0.0)

@@ -30,12 +30,12 @@ class Rewriting(Objective, ABC):
     stacks: tuple[str, ...] = ("encoder", "decoder")
     tokens: tuple[str, ...] = ("pad", "end")
 
-    def made_of(self, read: IntArray, written: IntArray, numbers: IntArray, *, framed: bool = False) -> Batch:
+    def made_of(self, read: IntArray, written: IntArray, numbers: IntArray, *, longest: int, framed: bool = False) -> Batch:
         """A batch of [batch, places] ids to be read and to be written, with NOTHING where a place has none. Every row gets its end token, and with `framed`
-        its begin token where the vocabulary has one.
+        its begin token where the vocabulary has one. longest: tokens that no row is filled up beyond, since the model may have no more places.
         """
-        read_ids, read_lengths = self._ended(read, framed=framed)
-        ids, lengths = self._ended(written, framed=framed)
+        read_ids, read_lengths = self._ended(read, longest=longest, framed=framed)
+        ids, lengths = self._ended(written, longest=longest, framed=framed)
         real = np.arange(ids.shape[1]) < lengths[:, None]
         chosen = np.flatnonzero(real & worth_predicting(ids, self.vocabulary))
         mask = np.arange(read_ids.shape[1]) < read_lengths[:, None]
@@ -50,11 +50,11 @@ class Rewriting(Objective, ABC):
             tokens=int(read_lengths.sum() + lengths.sum()),
         )
 
-    def _ended(self, ids: IntArray, *, framed: bool) -> tuple[IntArray, IntArray]:
+    def _ended(self, ids: IntArray, *, longest: int, framed: bool) -> tuple[IntArray, IntArray]:
         vocabulary = self.vocabulary
         begin = [np.full((len(ids), 1), vocabulary.begin_id)] if framed and vocabulary.begin_id != ABSENT else []
         rows, lengths = compact(np.concatenate([*begin, ids, np.full((len(ids), 1), vocabulary.end_id)], axis=1), fill=filler(vocabulary))
-        width = -(-rows.shape[1] // LENGTH_STEP) * LENGTH_STEP
+        width = max(rows.shape[1], min(longest, -(-rows.shape[1] // LENGTH_STEP) * LENGTH_STEP))
         return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=filler(vocabulary)), lengths
 
     def losses(self, model: nn.Module, batch: Batch) -> Losses:

@@ -60,7 +60,7 @@ class SpanCorruption(Rewriting):
                 f"span_corruption marks gaps with <extra_id_0>, <extra_id_1> and so on, {needed} of them in rows of {length} tokens, and the tokenizer has "
                 f"{len(vocabulary.sentinels)}: prepare the text again with --sentinels 100, or take --objective prefix_lm"
             )
-        return Passages(split, vocabulary, width=length - 1, seed=seed)
+        return Passages(split, vocabulary, width=length - 1, length=length, seed=seed)
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
         ids, places = samples.ids, np.arange(samples.ids.shape[1])
@@ -73,7 +73,7 @@ class SpanCorruption(Rewriting):
         read = np.where(first, marks, gone(ids, taken | ~real))
         written = np.stack([gone(marks, ~first), gone(ids, ~taken)], axis=-1).reshape(len(ids), -1)
         last = sentinels[first.sum(1)][:, None]
-        return self.made_of(read, np.concatenate([written, last], axis=1), numbers)
+        return self.made_of(read, np.concatenate([written, last], axis=1), numbers, longest=ids.shape[1])
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,11 @@ class PrefixLanguageModel(Rewriting):
     terms: tuple[str, ...] = ("prefix_lm",)
 
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
-        return Passages(split, vocabulary, width=length - 1, seed=seed)
+        return Passages(split, vocabulary, width=length - 1, length=length, seed=seed)
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
         places, lengths = np.arange(samples.ids.shape[1]), samples.lengths
         # Any cut that leaves a token on either side; the only token of a text is to be written.
         cut = np.where(lengths > 1, 1 + draws.below(np.maximum(lengths - 1, 1), keys, 0, draws.PREFIX_CUT), 0)[:, None]
-        return self.made_of(gone(samples.ids, places >= cut), gone(samples.ids, (places < cut) | (places >= lengths[:, None])), numbers)
+        written = gone(samples.ids, (places < cut) | (places >= lengths[:, None]))
+        return self.made_of(gone(samples.ids, places >= cut), written, numbers, longest=len(places))
