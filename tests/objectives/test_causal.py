@@ -139,6 +139,7 @@ def test_rows_come_in_another_order_each_epoch(text: TokenShards) -> None:
     size = samples.epoch_end(0)
     one, other = samples.take(0, size)[0], samples.take(size, 2 * size)[0]
     assert not (one.ids == other.ids).all()
+    assert (one.ids[:-1, -1] != one.ids[1:, 0]).any(), "each row goes on where the one before it ended"
 
 
 def test_one_document_is_read_without_a_mask(tmp_path: Path) -> None:
@@ -171,6 +172,11 @@ def test_a_model_that_reads_or_rewrites_is_refused_with_those_that_write_on() ->
     masked = misfit(built("mlm"), of("gpt2"), BOTH, name="mlm") or ""
     assert "lacks (mlm): take a model of bert, roberta" in masked
     assert masked.endswith("or --objective clm")
+
+
+def test_no_objective_is_proposed_whose_tokens_the_vocabulary_lacks() -> None:
+    refused = misfit(built("clm", GPT2), of("bert"), GPT2, name="clm") or ""
+    assert refused.endswith("take a model of gpt, gpt2"), "masks need a token that masks"
 
 
 def test_masks_need_a_vocabulary_with_a_mask_and_next_tokens_need_none() -> None:

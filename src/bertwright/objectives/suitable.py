@@ -6,7 +6,7 @@ from bertwright.errors import InputError
 from bertwright.families import FAMILIES, preset_architecture
 from bertwright.objectives.config import OBJECTIVES, ObjectiveConfig
 from bertwright.objectives.objective import Objective
-from bertwright.objectives.registry import BUILDERS
+from bertwright.objectives.registry import objective as built_of
 
 # Only the shape counts here.
 _SMALL = 1000
@@ -39,8 +39,8 @@ def _same_stacks(objective: Objective, family: str) -> bool:
 
 def _trains(name: str, architecture: Architecture, vocabulary: Vocabulary) -> bool:
     try:
-        built = BUILDERS[name](vocabulary, ObjectiveConfig(objective=name))
-    except InputError:  # which asks for more than a name
+        built = built_of(ObjectiveConfig(objective=name), vocabulary)
+    except InputError:  # which asks for more than a name, or for tokens that the vocabulary lacks
         return False
     known = {head.kind for head in architecture.heads}
     return set(built.heads) <= known and built.stacks == tuple(architecture.stacks) and architecture.last.segments >= built.segments
