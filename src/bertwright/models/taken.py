@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bertwright.architecture import Absolute, Architecture
+from bertwright.models.stack import TransformerStack
 from bertwright.models.transformer import Model
 
 _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
@@ -28,8 +29,8 @@ def can_take(own: Architecture, taught: Architecture) -> bool:
 def start_at_teacher(model: Model, teacher: Model) -> tuple[int, int]:
     """Begins a model as another: every tensor of the same name and shape, of layers that `layers_taken` chooses; what has another shape stays as it is.
 
-    A model without token types adds the vector of the first one to its positions, since it stands in every sum. Returns how many tensors were taken, and of
-    how many.
+    Places are taken for the same places, wherever their rows stand in the two tables. A model without token types adds the vector of the first one to its
+    positions, since it stands in every sum. Returns how many tensors were taken, and of how many.
     """
     if not can_take(model.architecture, teacher.architecture) or model.encoder is None or teacher.encoder is None:
         raise ValueError("these models cannot be begun as each other")
@@ -38,13 +39,18 @@ def start_at_teacher(model: Model, teacher: Model) -> tuple[int, int]:
     for name, tensor in state.items():
         found = source.get(_BLOCK.sub(lambda match: f"encoder.blocks.{layers[int(match[1])]}.", name))
         if found is not None and name == "encoder.positions.weight":
-            found = _positions(found, teacher, like=tensor, adds=model.encoder.segments is None and isinstance(model.encoder.data.positions, Absolute))
+            found = _positions(found, model.encoder, teacher.encoder, like=tensor)
         if found is not None and found.shape == tensor.shape:
             tensor.copy_(found)
             taken += 1
     return taken, len(state)
 
 
-def _positions(found: Tensor, teacher: Model, *, like: Tensor, adds: bool) -> Tensor:
-    segments = None if teacher.encoder is None else teacher.encoder.segments
-    return (found if segments is None or not adds else found + segments.weight[0])[: len(like)]
+def _positions(found: Tensor, own: TransformerStack, taught: TransformerStack, *, like: Tensor) -> Tensor:
+    """[places, size] of a teacher -> the rows that stand for the same places in the table `like`; fewer rows where the teacher has fewer places."""
+    one, other = own.data.positions, taught.data.positions
+    if isinstance(one, Absolute) and own.segments is None and taught.segments is not None:
+        found = found + taught.segments.weight[0]
+    if isinstance(one, Absolute) and isinstance(other, Absolute) and one.offset != other.offset:
+        found = torch.cat([like[: one.offset], found[other.offset :]])
+    return found[: len(like)]
