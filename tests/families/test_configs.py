@@ -189,7 +189,7 @@ def test_an_empty_model_takes_no_time_to_make() -> None:
             empty_model(preset_architecture(f"{family.name}-base", vocab_size=1000), next(iter(family.classes.values())))
             assert "torch._dynamo" not in sys.modules, f"{family.name}: it takes two seconds to load"
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == 0
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:
