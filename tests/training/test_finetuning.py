@@ -20,7 +20,7 @@ from bertwright.errors import InputError, Interrupted
 from bertwright.evaluation.labelled import measure
 from bertwright.tasks.registry import task_of
 from bertwright.training import finetune_results
-from bertwright.training.events import Event, Observer
+from bertwright.training.events import Event
 from bertwright.training.finetune_config import FinetuneConfig, FinetuneResult
 from bertwright.training.finetuning import finetune
 from bertwright.training.sweep import Comparison
@@ -225,8 +225,8 @@ def test_what_was_said_of_the_test_rows_is_told(tmp_path: Path, start: Callable[
     told: list[str] = []
     test = text(tmp_path / "test.csv", "text,label\nbar ban,good\nkar kan,bad\n")
     config = FinetuneConfig(bf16=False, max_steps=1, validation_fraction=0.25, test=str(test))
-    heard: Observer = lambda event: told.append(str(event.values.get("text", "")))  # noqa: E731
-    finetune(start("bert"), write("classify", tmp_path), out=tmp_path / "run", config=config, observers=(heard,))
+    heard = (lambda event: told.append(str(event.values.get("text", ""))),)
+    finetune(start("bert"), write("classify", tmp_path), out=tmp_path / "run", config=config, observers=heard)
     assert told.count("test: two rows are odd") == 1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bertwright.data.labelled.examples import TASKS
+from bertwright.data.labelled.examples import TASKS, TaskName
 from bertwright.errors import InputError
 from bertwright.training.finetune_config import FinetuneConfig
 from bertwright.training.finetuning import finetune
@@ -30,10 +30,10 @@ def test_a_metric_that_the_data_does_not_give_is_named_with_those_it_does() -> N
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_unknown_metric_is_one_line_for_every_task(task: str) -> None:
-    assert metric_problems(task, METRICS[task][0]) == []  # type: ignore[arg-type, index]
-    (line,) = metric_problems(task, "foo")  # type: ignore[arg-type]
-    assert METRICS[task][0] in line  # type: ignore[index]
+def test_an_unknown_metric_is_one_line_for_every_task(task: TaskName) -> None:
+    assert metric_problems(task, METRICS[task][0]) == []
+    (line,) = metric_problems(task, "foo")
+    assert METRICS[task][0] in line
 
 
 def test_an_unknown_metric_is_refused_before_anything_is_written(tmp_path: Path, start: Callable[[str], Path]) -> None:

@@ -57,8 +57,8 @@ def test_an_evaluation_that_is_no_number_is_no_better(tiny_run: Callable[[str], 
 
 
 @pytest.mark.parametrize("stop_at", [3, 6, 7])
-def test_a_stopped_run_has_as_much_patience_left(ends_alike: Callable[..., None], stop_at: int) -> None:
-    ends_alike(stop_at, FILES, evaluate=scored(SCORES), steps=12, judge=accuracy, patience=2)
+def test_a_stopped_run_has_as_much_patience_left(differences: Callable[..., list[str]], stop_at: int) -> None:
+    assert differences(stop_at, FILES, evaluate=scored(SCORES), steps=12, judge=accuracy, patience=2) == []
 
 
 def test_the_state_of_a_checkpoint_written_before_there_was_a_judge_is_read(tiny_run: Callable[[str], Any]) -> None:
