@@ -1,13 +1,11 @@
 """The second model that an objective asks for: found and checked for a plan, then built or read."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from bertwright.architecture import Architecture
-from bertwright.checkpoints.files import sha256
 from bertwright.checkpoints.huggingface import empty_model, load_model, read_architecture
 from bertwright.checkpoints.resolve import Resolved, find_checkpoint
 from bertwright.errors import InputError
@@ -16,6 +14,7 @@ from bertwright.models.resizing import NewRows, grown
 from bertwright.objectives.objective import Objective
 from bertwright.objectives.together import Companion
 from bertwright.text.tokenizer import Tokenizer
+from bertwright.training.resuming import weights_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,7 @@ class Beside:
         """What a run is bound to: SHA-256 of weights that it reads again at every start."""
         if self.folder is None or not self.is_frozen:
             return {}
-        files = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
-        return {f"{self.companion.name}_hash": hashlib.sha256(" ".join(map(sha256, files)).encode()).hexdigest()}
+        return {f"{self.companion.name}_hash": weights_hash(self.folder)}
 
     def build(self, *, skip_weights: bool, rows: NewRows | None = None) -> Model:
         """The model: in evaluation mode and frozen where it only is read. skip_weights: those that train along are put back afterwards; rows: entries that

@@ -1,6 +1,5 @@
 """Fine-tuning: a plan, a run folder, a model with the task's head, the loop, and what the best checkpoint reaches."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 
 from bertwright.architecture import CLASSIFY, TAG, HeadKind
-from bertwright.checkpoints.files import sha256
 from bertwright.checkpoints.huggingface import SavableModel, empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.stream import Stream
@@ -30,7 +28,7 @@ from bertwright.training.finetune_results import card_of, finish, finished_befor
 from bertwright.training.judging import judge, judged_first
 from bertwright.training.loop import Loop
 from bertwright.training.out_folder import refuse_other_folders
-from bertwright.training.resuming import START, Identity, agreed_resume_point
+from bertwright.training.resuming import START, Identity, agreed_resume_point, weights_hash
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
@@ -71,7 +69,7 @@ def _announce(plan: FinetunePlan, device: Device, tell: Observer) -> None:
 def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> FinetuneResult:
     config, notes = plan.config, list[str]()
     with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
-        data = {**plan.data(), START: _start_hash(plan)}
+        data = {**plan.data(), START: weights_hash(plan.begun.folder, plan.start.tokenizer.hash)}
         identity = Identity(config=config, given=plan.given, data=data, architecture=plan.architecture, model=str(plan.begun.folder))
         checkpoint = agreed_resume_point(identity, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
@@ -127,12 +125,6 @@ def _adversary(config: FinetuneConfig) -> Adversary | None:
     if config.adversarial == "pgd":
         return Adversary.pgd(epsilon=config.adversarial_epsilon, alpha=config.adversarial_alpha, steps=config.adversarial_steps)
     return None
-
-
-def _start_hash(plan: FinetunePlan) -> str:
-    """SHA-256 of the weights and the tokenizer that a run starts from, wherever they lie."""
-    files = [path for path in sorted(plan.begun.folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
-    return hashlib.sha256(" ".join([*map(sha256, files), plan.start.tokenizer.hash]).encode()).hexdigest()
 
 
 def _evaluation(plan: FinetunePlan, model: SavableModel) -> Callable[[], dict[str, float]]:

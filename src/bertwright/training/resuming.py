@@ -1,5 +1,6 @@
 """Which checkpoint of a run to go on from, and whether it is still the same run."""
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import yaml
 
 from bertwright.architecture import Architecture
-from bertwright.checkpoints.files import verify
+from bertwright.checkpoints.files import sha256, verify
 from bertwright.checkpoints.huggingface import read_architecture
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.errors import CheckpointError, InputError
@@ -30,6 +31,12 @@ class Identity:
     data: Mapping[str, Any]
     architecture: Architecture
     model: str
+
+
+def weights_hash(folder: Path, *others: str) -> str:
+    """SHA-256 of the weights in a checkpoint's folder and of other hashes: what a run that reads them again at every start is bound to."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
+    return hashlib.sha256(" ".join([*map(sha256, files), *others]).encode()).hexdigest()
 
 
 def agreed_resume_point(identity: Identity, run: RunFolder, device: Device, notes: list[str]) -> Path | None:

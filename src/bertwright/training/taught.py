@@ -1,6 +1,5 @@
 """A classifier that learns from a fine-tuned one beside its labels (Hinton et al. 2015, arXiv 1503.02531, section 2)."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bertwright.checkpoints.files import sha256
 from bertwright.checkpoints.huggingface import SavableModel, load_model
 from bertwright.checkpoints.resolve import find_checkpoint
 from bertwright.data.batch import Batch
@@ -25,6 +23,7 @@ from bertwright.tasks.classification import Classification
 from bertwright.tasks.registry import Start, task_of
 from bertwright.tasks.task import Reading, Task, TaskBatch, call
 from bertwright.training.labelled_source import LabelledItems
+from bertwright.training.resuming import weights_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +38,7 @@ class Teacher:
 
     def data(self) -> dict[str, str]:
         """What a run is bound to: SHA-256 of its weights."""
-        files = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
-        return {"teacher_hash": hashlib.sha256(" ".join(map(sha256, files)).encode()).hexdigest()}
+        return {"teacher_hash": weights_hash(self.folder)}
 
     def build(self) -> SavableModel:
         """Frozen, in evaluation mode and in float32."""
