@@ -3,7 +3,9 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 
 from bertwright.data.shards import TokenShards
 from bertwright.errors import BertwrightError, InputError
+from bertwright.training import loop
 from bertwright.training.config import PretrainConfig
 from bertwright.training.events import Event
 from bertwright.training.pretrain import pretrain
@@ -63,6 +66,27 @@ def test_a_stopped_cool_down_ends_with_the_same_bits(tmp_path: Path, shards: Tok
     assert list(rows(tmp_path / "stopped")) == [5, 6, 7, 8]
 
 
+def test_what_moves_with_the_progress_of_the_run_goes_on_as_there(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    config = dataclasses.replace(config, mlm_probability=0.5, mlm_probability_end=0.1)
+    pretrain(shards.folder, out=tmp_path / "run", config=config)
+    cool = PretrainConfig(cooldown_from=str(tmp_path / "run" / "checkpoints" / "step-000004"), max_steps=2, logging_steps=1, bf16=False)
+    pretrain(shards.folder, out=tmp_path / "cool", config=cool)
+    straight, cooled = rows(tmp_path / "run"), rows(tmp_path / "cool")
+    assert [cooled[step]["loss"] for step in (5, 6)] == [straight[step]["loss"] for step in (5, 6)]
+
+
+def test_the_time_left_is_that_of_the_cool_down(tmp_path: Path, shards: TokenShards, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", SimpleNamespace(monotonic=count(step=1000).__next__))
+        pretrain(shards.folder, out=tmp_path / "run", config=config)
+    cool = PretrainConfig(cooldown_from=str(tmp_path / "run" / "checkpoints" / "step-000004"), max_steps=4, logging_steps=1, bf16=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", SimpleNamespace(monotonic=count().__next__))
+        pretrain(shards.folder, out=tmp_path / "cool", config=cool)
+    assert rows(tmp_path / "run")[4]["seconds"] > 4000
+    assert all(row["seconds_left"] < 1000 for row in rows(tmp_path / "cool").values())
+
+
 def test_what_cannot_be_cooled_down_is_named(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, lr_scheduler_type="linear", max_steps=4))
     checkpoint = tmp_path / "run" / "checkpoints" / "step-000004"
@@ -74,11 +98,12 @@ def test_what_cannot_be_cooled_down_is_named(tmp_path: Path, shards: TokenShards
         return refused.value.problems if isinstance(refused.value, InputError) else (str(refused.value),)
 
     assert "the learning rate had fallen to 0 there" in lines(cooldown_from=str(checkpoint))[0]
-    found = lines(cooldown_from=str(checkpoint), learning_rate=5.0, seed=9, stages=("16:1",))
-    assert len(found) == 3
+    found = lines(cooldown_from=str(checkpoint), learning_rate=5.0, seed=9, stages=("16:1",), extend_positions=128, start="random")
+    assert len(found) == 5
     assert "learning_rate is 5.0 and was 0.0" in found[0]
     assert "seed is 9 and was 0" in found[1]
     assert "stages is given with cooldown_from" in found[2]
+    assert [line.split(" is ")[0] for line in found[3:]] == ["start", "extend_positions"]
     assert "says how it was trained" in lines(cooldown_from=str(_copied(checkpoint, tmp_path / "alone")))[0]
     assert "does not exist" in lines(cooldown_from="./nowhere")[0]
 

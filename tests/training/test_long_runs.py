@@ -15,6 +15,7 @@ from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.cli.app import run
 from bertwright.cli.display import evaluation_summary, plan_lines
 from bertwright.data.shards import TokenShards
+from bertwright.data.stream import Stream
 from bertwright.errors import InputError
 from bertwright.training.announce import plan_values
 from bertwright.training.config import PretrainConfig
@@ -70,15 +71,18 @@ def crash_at(step: int) -> Callable[[Event], None]:
     return observer
 
 
-def assert_same_end(first: Path, second: Path, *names: str) -> None:
-    keys = ("step", "loss", "learning_rate", "samples", "tokens")
-    assert [[row[key] for key in keys] for row in rows(first)] == [[row[key] for key in keys] for row in rows(second)]
-    latest = RunFolder(first).read_latest()
+def told(run: Path) -> list[list[Any]]:
+    return [[row[key] for key in ("step", "loss", "learning_rate", "samples", "tokens")] for row in rows(run)]
+
+
+def differing(first: Path, second: Path) -> list[str]:
+    """The tensors in which two runs end differently."""
+    latest, found = RunFolder(first).read_latest(), list[str]()
     assert latest is not None
-    for name in ("model.safetensors", "training/optimizer.safetensors", *names):
+    for name in ("model.safetensors", "training/optimizer.safetensors"):
         one, other = (load_file(run / "checkpoints" / latest.name / name) for run in (first, second))
-        assert one.keys() == other.keys()
-        assert [key for key in one if not torch.equal(one[key], other[key])] == [], name
+        found += [f"{name}: {key}" for key in sorted({*one, *other}) if key not in one or key not in other or not torch.equal(one[key], other[key])]
+    return found
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -91,7 +95,8 @@ def test_a_stopped_run_ends_with_the_bits_of_one_that_was_not(
         with pytest.raises(Crash):
             pretrain(shards.folder, out=tmp_path / "stopped", config=config, observers=(crash_at(step),))
     pretrain(shards.folder, out=tmp_path / "stopped", config=config)
-    assert_same_end(tmp_path / "straight", tmp_path / "stopped")
+    assert told(tmp_path / "straight") == told(tmp_path / "stopped")
+    assert differing(tmp_path / "straight", tmp_path / "stopped") == []
 
 
 def test_epochs_of_each_text_are_told(tmp_path: Path, shards: TokenShards, books: TokenShards, config: PretrainConfig) -> None:
@@ -141,6 +146,7 @@ def test_a_mixture_may_stand_for_the_shards(tmp_path: Path, shards: TokenShards,
         (("{shards}=0.6", "{books}=0.3"), "mix adds up to 0.9"),
         (("{books}=0.0001",), "a share of 0.001 is the least"),
         (("{books}",), "write it as FOLDER=SHARE"),
+        (("{books}=0.3", "{books}=0.4"), "books 2 times: give it one share"),
         (("nowhere=0.1",), "nowhere: no such folder"),
     ],
 )
@@ -182,7 +188,17 @@ def test_stages_get_their_shares_of_the_tokens(budget: dict[str, Any], objective
         step, sample, used = step + 1, sample + size, sum(tokens)
     assert tokens[1] / sum(tokens) == pytest.approx(0.2, abs=0.02)
     assert made.read.samples == pytest.approx(sample, rel=0.05)
+    told = plan_values(made, Device(torch.device("cpu"), torch.float32))
+    assert told["steps"] == pytest.approx(step, rel=0.05)
+    assert float(told["epochs"]) * made.source.size(0) * 48 == pytest.approx(sum(tokens), rel=0.3), "padding counts"
     assert made.config.max_seq_length == 48
+
+
+def test_the_samples_of_one_text_are_made_once(shards: TokenShards, config: PretrainConfig) -> None:
+    """Tables of an epoch are as long as the text."""
+    made = plan(shards, config)
+    assert isinstance(made.read.stream, Stream)
+    assert made.read.stream.source is made.source
 
 
 def test_rows_of_a_pass_hold_as_many_tokens_in_every_stage(shards: TokenShards, config: PretrainConfig) -> None:
@@ -230,12 +246,13 @@ def test_what_is_frozen_stays_as_it_was_also_over_a_resume(
     with pytest.raises(Crash):
         pretrain(shards.folder, out=tmp_path / "stopped", config=onward, observers=(crash_at(5),))
     pretrain(shards.folder, out=tmp_path / "stopped", config=onward)
-    assert_same_end(tmp_path / "run", tmp_path / "stopped")
+    assert told(tmp_path / "run") == told(tmp_path / "stopped")
+    assert differing(tmp_path / "run", tmp_path / "stopped") == []
     before, after = (load_file(folder / "model.safetensors") for folder in (first.checkpoint, tmp_path / "run" / "checkpoints" / f"step-{STEPS:06d}"))
-    moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved
-    assert all(any(part in name for part in moving) for name in moved), moved
-    assert all(any(part in name for name in moved) for part in moving)
+    learnt = {name for name in before if not torch.equal(before[name], after[name])}
+    assert learnt
+    assert all(any(part in name for part in moving) for name in learnt), learnt
+    assert all(any(part in name for name in learnt) for part in moving)
 
 
 @pytest.mark.parametrize(

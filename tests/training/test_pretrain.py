@@ -14,11 +14,12 @@ from bertwright.checkpoints.files import verify
 from bertwright.checkpoints.huggingface import load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
-from bertwright.errors import CheckpointError, NonFiniteError
+from bertwright.errors import CheckpointError, InputError, NonFiniteError
 from bertwright.objectives.registry import BUILDERS, OBJECTIVES
 from bertwright.training import loop
 from bertwright.training.config import PretrainConfig
 from bertwright.training.events import Event
+from bertwright.training.plan import Plan
 from bertwright.training.pretrain import pretrain
 from bertwright.training.step import Updater
 
@@ -248,6 +249,27 @@ def test_a_flipped_bit_in_the_weights_to_begin_with_is_refused(tmp_path: Path, s
     weights.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"model.safetensors differs"):
         pretrain(shards.folder, out=tmp_path / "second", config=dataclasses.replace(config, init_from=str(first.checkpoint)))
+
+
+def test_what_a_run_is_bound_to_is_read_once(tmp_path: Path, shards: TokenShards, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teacher's weights are hashed for it, which takes long."""
+    asked, data = list[Plan](), Plan.data
+
+    def heard(plan: Plan) -> dict[str, Any]:
+        asked.append(plan)
+        return data(plan)
+
+    monkeypatch.setattr(Plan, "data", heard)
+    pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, objective="mlm", save_steps=1))
+    assert len(asked) == 1
+
+
+def test_a_models_own_folder_becomes_no_run(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a model and no run: take another --out"):
+        pretrain(shards.folder, out=tmp_path / "model", config=config)
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["config.json"]
 
 
 def test_the_names_of_objectives_that_a_config_checks_are_those_that_there_are() -> None:

@@ -16,11 +16,9 @@ from bertwright.training.settings import TrainingConfig
 def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
     """The plan by name: sizes, recipe, budget, and the steps, memory (bytes) and time (seconds) it is expected to take."""
     config, model = plan.config, _model_values(plan.architecture, plan.objective.heads)
-    step_tokens = (config.batch_size or 1) * config.max_seq_length
-    unit_tokens = {"steps": step_tokens, "samples": config.max_seq_length, "tokens": 1}.get(plan.budget.unit, 0)
-    tokens = plan.budget.amount * unit_tokens
     per_second = _tokens_per_second(plan, device)
-    tokens = tokens or plan.budget.amount * per_second
+    tokens = plan.read.tokens or plan.budget.amount * per_second
+    steps = tokens / ((config.batch_size or 1) * config.max_seq_length) if plan.read.samples is None else plan.read.course.updates(plan.read.samples)
     return {
         **model,
         "model": f"{model['model']}{_said_beside(plan)}",
@@ -32,7 +30,7 @@ def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
         "start": config.start or f"weights of {config.init_from}",
         "device": device.describe(),
         "budget": _counted(plan.budget.amount / 60, "minutes") if plan.budget.unit == "seconds" else _counted(plan.budget.amount, plan.budget.unit),
-        "steps": max(1, round(tokens / step_tokens)),
+        "steps": max(1, round(steps)),
         "epochs": tokens / max(1, plan.source.size(0) * config.max_seq_length),
         "memory_bytes": _memory(config, plan.architecture, int(model["parameters"]), length=config.max_seq_length, scored=_most_scored(plan))
         + _memory_beside(plan),

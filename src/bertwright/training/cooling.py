@@ -14,20 +14,21 @@ from bertwright.training.schedule import Budget, Progress, Schedule
 from bertwright.training.settings import BUDGETS, FREE_ON_RESUME, OF_THE_HARDWARE
 from bertwright.training.state import read_progress
 
-# What a cool-down may have its own: how long it lasts, and how it is watched. Stages and ramps are over when it begins.
+# Stages and ramps are over when a cool-down begins, and its weights are those of the checkpoint.
 OVER = ("stages", "batch_size_ramp")
+BEGUN = ("start", "extend_positions")
+# What a cool-down may have its own: how long it lasts, and how it is watched.
 OWN = {
     *BUDGETS,
     *FREE_ON_RESUME,
     *OF_THE_HARDWARE,
     *OVER,
+    *BEGUN,
     "cooldown_from",
     "also_evaluate",
     "eval_steps",
     "eval_samples",
     "init_from",
-    "start",
-    "extend_positions",
 }
 
 
@@ -41,8 +42,7 @@ class Cooling:
 
     def budget(self, own: Budget) -> Budget:
         """The budget of the cool-down, counted on from the checkpoint."""
-        used = {"steps": self.progress.step, "samples": self.progress.samples, "tokens": self.progress.tokens, "seconds": self.progress.seconds}
-        return dataclasses.replace(own, start=used[own.unit])
+        return dataclasses.replace(own, start=self.progress.used(own.unit), seconds_before=self.progress.seconds)
 
     def schedule(self, whole: Budget) -> Schedule:
         """Down from the rate that the run had at the checkpoint; whole: the run's budget. Raises InputError where it had fallen to nothing."""
@@ -73,14 +73,13 @@ def as_before(config: PretrainConfig) -> tuple[PretrainConfig, Cooling | None]:
         kept[key] = value
         if given not in (getattr(usual, key), value):
             problems.append(f"{key} is {given} and was {value} in the run of {folder.name}: a cool-down goes on as its run did, leave it out")
-    problems += [
-        f"{key} is given with cooldown_from: it is over when a cool-down begins, leave it out" for key in ("stages", "batch_size_ramp") if getattr(config, key)
-    ]
+    problems += [f"{key} is given with cooldown_from: it is over when a cool-down begins, leave it out" for key in OVER if getattr(config, key)]
+    problems += [f"{key} is given with cooldown_from: a cool-down has the checkpoint's own weights, leave it out" for key in BEGUN if getattr(config, key)]
     if config.init_from not in (None, config.cooldown_from):
         problems.append(f"init_from is {config.init_from!r} and cooldown_from is {config.cooldown_from!r}: weights come from one of them, take one away")
     if problems:
         raise InputError(*problems)
-    kept |= {"init_from": config.cooldown_from, "start": None, "micro_batch_size": config.micro_batch_size or before.micro_batch_size}
+    kept |= {"init_from": config.cooldown_from, "micro_batch_size": config.micro_batch_size or before.micro_batch_size}
     return dataclasses.replace(config, **kept), Cooling(folder, read_progress(folder), before)
 
 

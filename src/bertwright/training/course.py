@@ -33,6 +33,12 @@ class Course:
         """The sequences of update `step`."""
         return self.first(step + 1) - self.first(step)
 
+    def updates(self, samples: float) -> float:
+        """How many updates so many samples are."""
+        if samples < self.ramp[-1]:
+            return bisect.bisect_left(self.ramp, samples)
+        return len(self.ramp) - 1 + (samples - self.ramp[-1]) / self.batch_size
+
     def at_once(self, sample: int) -> int:
         """The sequences of a pass, in the update that begins with this sample."""
         return self.rows[bisect.bisect_right([first for first, _ in self.rows], sample) - 1][1]

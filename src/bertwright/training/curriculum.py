@@ -9,7 +9,7 @@ import numpy as np
 
 from bertwright.data import keys as draws
 from bertwright.data.mixture import BLOCK, Mixture
-from bertwright.data.samples import Vocabulary
+from bertwright.data.samples import Source, Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.data.stages import Stage, Staged
 from bertwright.data.stream import SampleStream, Stream
@@ -17,7 +17,7 @@ from bertwright.errors import InputError
 from bertwright.objectives.objective import Objective
 from bertwright.training.config import PretrainConfig
 from bertwright.training.course import Course, ramp_over_samples, ramp_over_steps, stage_samples
-from bertwright.training.schedule import Budget
+from bertwright.training.schedule import Budget, budget_of
 from bertwright.training.shares import shares_of, whole
 from bertwright.training.texts import Text, texts_beside
 
@@ -28,12 +28,15 @@ LEAST_ROW = 8
 
 @dataclass(frozen=True)
 class Curriculum:
-    """stream: the run's samples in their order; course: how many of them each update takes; samples: how many the budget is in all, None under minutes."""
+    """stream: the run's samples in their order; course: how many of them each update takes; samples, tokens: how many the budget is in all, None under
+    minutes; tokens are those of whole rows, save of a budget in tokens.
+    """
 
     stream: SampleStream
     course: Course
     budget: Budget
-    samples: float | None
+    samples: float | None = None
+    tokens: float | None = None
 
 
 def stages_of(config: PretrainConfig) -> list[tuple[int, float]]:
@@ -66,10 +69,12 @@ def main_folder(shards: str | None, config: PretrainConfig) -> str:
 
 def mixed_texts(shards: TokenShards, config: PretrainConfig) -> tuple[list[Text], list[float]]:
     """The texts, the run's own first, and their shares of the samples. Raises InputError with one line for each thing wrong."""
-    entries = dict(shares_of("mix", config.mix, separator="=", example="FOLDER=SHARE, such as wiki=0.7 books=0.3"))
+    given = shares_of("mix", config.mix, separator="=", example="FOLDER=SHARE, such as wiki=0.7 books=0.3")
+    entries, names = dict(given), [folder for folder, _ in given]
     own = next((folder for folder in entries if _same_folder(folder, shards)), str(shards.folder))
     total = sum(entries.values())
     problems = [f"mix gives {folder} {share:g}: a share of {1 / BLOCK} is the least" for folder, share in entries.items() if share < 1 / BLOCK]
+    problems += [f"mix names {folder} {names.count(folder)} times: give it one share" for folder in entries if names.count(folder) > 1]
     if own in entries and not whole(list(entries.values())):
         problems.append(f"mix adds up to {total:.4g}: make the shares add up to 1, or give the shards that take the rest in front of --mix")
     if own not in entries and total > 1 - 1 / BLOCK:
@@ -91,15 +96,26 @@ def _same_folder(folder: str, shards: TokenShards) -> bool:
 
 
 def streams_of(
-    objective: Objective, texts: Sequence[Text], shares: Sequence[float], stages: Sequence[tuple[int, float]], vocabulary: Vocabulary, *, seed: int
+    objective: Objective,
+    texts: Sequence[Text],
+    shares: Sequence[float],
+    stages: Sequence[tuple[int, float]],
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    own: Source | None = None,
 ) -> list[SampleStream]:
-    """The samples of each stage. Each text and stage has an order of its own. Raises InputError where a text cannot serve the objective."""
+    """The samples of each stage. Each text and stage has an order of its own. Raises InputError where a text cannot serve the objective.
+
+    own: the first text's samples for the first stage, where they are made already.
+    """
     found: list[SampleStream] = []
     for number, (length, _) in enumerate(stages):
         streams = dict[str, Stream]()
         for place, text in enumerate(texts):
-            own = _seed(seed, stage=number, text=place)
-            streams[text.name] = Stream(objective.source(text.shards.train, vocabulary, length=length, seed=own), seed=own)
+            its = _seed(seed, stage=number, text=place)
+            made = own if number == place == 0 else None
+            streams[text.name] = Stream(made or objective.source(text.shards.train, vocabulary, length=length, seed=its), seed=its)
         single = next(iter(streams.values()))
         found.append(single if len(streams) == 1 else Mixture(streams, shares, seed=_seed(seed, stage=number, text=0)))
     return found
@@ -113,14 +129,15 @@ def _seed(seed: int, *, stage: int, text: int) -> int:
 def curriculum(config: PretrainConfig, stages: Sequence[tuple[int, float]], streams: Sequence[SampleStream], *, processes: int) -> Curriculum:
     """Puts streams in their order, for a config without None. Raises InputError for what needs a budget that tells how many samples there will be."""
     tokens = [_tokens_per_sample(stream) for stream in streams]
-    shares, budget = [share for _, share in stages], whole_budget(config, stages, streams)
+    shares = [share for _, share in stages]
+    budget = budget_of(config, lambda passes: sum(stream.sample_at(share * passes) for share, stream in zip(shares, streams, strict=True)))
     course = Course.of(config)
     if budget.unit == "seconds":
         mend = "give max_steps, max_tokens or num_train_epochs"
         keys = [key for key in ("stages", "batch_size_ramp", "mlm_probability_end") if getattr(config, key)]
         if keys:
             raise InputError(*(f"{key} goes by shares of the samples, and minutes do not tell how many there will be: {mend}" for key in keys))
-        return Curriculum(streams[0], course, budget, None)
+        return Curriculum(streams[0], course, budget)
     if budget.unit == "tokens":
         samples = sum(budget.amount * share / each for share, each in zip(shares, tokens, strict=True))
     elif budget.unit == "samples":
@@ -130,25 +147,14 @@ def curriculum(config: PretrainConfig, stages: Sequence[tuple[int, float]], stre
     if config.batch_size_ramp:
         course = _ramped(course, config, budget, samples=samples, processes=processes)
         samples = course.first(int(budget.amount)) if budget.unit == "steps" else samples
-    if len(streams) == 1:
-        return Curriculum(streams[0], course, budget, samples)
     sizes = stage_samples(shares, tokens, samples=samples)
+    read = budget.amount if budget.unit == "tokens" else sum(size * length for size, (length, _) in zip(sizes, stages, strict=True))
+    if len(streams) == 1:
+        return Curriculum(streams[0], course, budget, samples, read)
     firsts = [course.start_from(first) for first in accumulate(sizes[:-1], initial=0.0)]
     rows = tuple((first, _rows(config, length, processes=processes)) for first, (length, _) in zip(firsts, stages, strict=True))
     staged = Staged([Stage(first, length, stream) for first, (length, _), stream in zip(firsts, stages, streams, strict=True)])
-    return Curriculum(staged, replace(course, rows=rows), budget, samples)
-
-
-def whole_budget(config: PretrainConfig, stages: Sequence[tuple[int, float]], streams: Sequence[SampleStream]) -> Budget:
-    """How long a config trains on these samples."""
-    if config.max_steps is not None:
-        return Budget("steps", config.max_steps)
-    if config.max_tokens is not None:
-        return Budget("tokens", config.max_tokens)
-    if config.max_minutes is not None:
-        return Budget("seconds", config.max_minutes * 60)
-    epochs = config.num_train_epochs or 1.0
-    return Budget("samples", max(1.0, sum(stream.sample_at(share * epochs) for (_, share), stream in zip(stages, streams, strict=True))))
+    return Curriculum(staged, replace(course, rows=rows), budget, samples, read)
 
 
 def _tokens_per_sample(stream: SampleStream) -> float:

@@ -13,6 +13,7 @@ from bertwright.checkpoints.sentence_transformers import read_sentence_folder
 from bertwright.data.labelled.examples import LabelledData, LabelledSplits, TaskName
 from bertwright.data.labelled.reading import read_splits
 from bertwright.data.labelled.report import DataReport, data_report
+from bertwright.data.stream import Stream
 from bertwright.errors import InputError
 from bertwright.families import Config, Family, family_of
 from bertwright.models import Model
@@ -24,8 +25,8 @@ from bertwright.training.devices import Device
 from bertwright.training.finetune_config import FinetuneConfig
 from bertwright.training.judging import metric_problems
 from bertwright.training.labelled_source import LabelledItems
-from bertwright.training.plan import PASS_TOKENS, budget_of
-from bertwright.training.schedule import Budget
+from bertwright.training.plan import PASS_TOKENS
+from bertwright.training.schedule import Budget, budget_of
 from bertwright.training.taught import TaughtItems, Teacher, find_teacher
 
 # Peak rates of AdamW by width: Devlin et al. 2018 (appendix A.3) for 768 and 1024, Turc et al. 2019 (1908.08962) and Clark et al. 2020 (table 9) below.
@@ -128,7 +129,7 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         items=items,
         validation=task.items(splits.validation.examples, start.tokenizer, max_length=length),
         source=source,
-        budget=budget_of(resolved, source),
+        budget=budget_of(resolved, Stream(source, seed=config.seed).sample_at),
         teacher=teacher,
     )
 

@@ -24,7 +24,7 @@ from bertwright.training.config import PretrainConfig
 from bertwright.training.devices import device_of_this_process
 from bertwright.training.events import Observer, Watchers
 from bertwright.training.loop import Loop
-from bertwright.training.plan import budget_of
+from bertwright.training.schedule import budget_of
 from bertwright.training.signals import Signals
 from bertwright.training.state import TrainState
 from bertwright.training.step import Updater
@@ -118,11 +118,12 @@ def fit(model: nn.Module, objective: Trainable, *, config: PretrainConfig, sourc
     resolved = _resolve(config, processes=device.world_size)
     modes = {module: module.training for module in model.modules()}
     updater = Updater.of(model.to(device.device), objective, resolved, device)
+    stream = Stream(source, seed=config.seed)
     loop = Loop(
         updater=updater,
-        stream=Stream(source, seed=config.seed),
+        stream=stream,
         config=resolved,
-        budget=budget_of(resolved, source),
+        budget=budget_of(resolved, stream.sample_at),
         device=device,
         signals=Signals(),
         evaluations=1,

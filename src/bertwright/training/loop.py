@@ -156,7 +156,7 @@ class Loop:
             "epoch": self.stream.epoch_of(progress.samples),
             **{f"{name}_epochs": value for name, value in self.stream.epochs(progress.samples).items()},
             "fraction": fraction,
-            "seconds_left": progress.seconds * (1 - fraction) / max(fraction, 1e-9),
+            "seconds_left": (progress.seconds - self.budget.seconds_before) * (1 - fraction) / max(fraction, 1e-9),
         }
         self.tell(Event("train", progress.step, values))
 

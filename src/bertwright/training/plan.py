@@ -24,11 +24,10 @@ from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.companions import Beside, find_companion
 from bertwright.training.config import PretrainConfig
 from bertwright.training.cooling import Cooling, as_before
-from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of, whole_budget
+from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of
 from bertwright.training.depth import check_frozen
 from bertwright.training.devices import Device
 from bertwright.training.schedule import Budget, Schedule
-from bertwright.training.settings import TrainingConfig
 from bertwright.training.text_ids import text_ids
 from bertwright.training.texts import Text, texts_beside
 from bertwright.training.vocabulary import new_rows
@@ -128,7 +127,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     try:
         if trained_for is not None and config.max_seq_length >= 8:
             source = trained_for.source(shards.train, vocabulary, length=config.max_seq_length, seed=config.seed)
-            streams = streams_of(trained_for, texts, shares, stages, vocabulary, seed=config.seed)
+            own = None if config.stages else source
+            streams = streams_of(trained_for, texts, shares, stages, vocabulary, seed=config.seed, own=own)
     except InputError as error:
         problems += error.problems
     if shards.train.num_tokens == 0:
@@ -142,8 +142,8 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         resolved = _one_pass(resolved, config, device)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
-    schedule = None if cooling is None else cooling.schedule(whole_budget(cooling.before, stages, streams))
     read = curriculum(resolved, stages, streams, processes=device.world_size)
+    whole = read if cooling is None else _whole_run(cooling.before, trained_for, texts, shares, vocabulary)
     evaluations = 4 if read.budget.unit == "seconds" and read.budget.amount < 300 else 10
     return Plan(
         config=resolved,
@@ -153,7 +153,7 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         vocabulary=vocabulary,
         model_config=model_config,
         architecture=architecture,
-        objective=trained_for if read.samples is None else trained_for.over(read.samples),
+        objective=trained_for if whole.samples is None else trained_for.over(whole.samples),
         source=source,
         texts=tuple(texts),
         shares=tuple(shares),
@@ -162,9 +162,15 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
         beside=beside,
         rows=rows,
         cooling=cooling,
-        schedule=schedule,
+        schedule=None if cooling is None else cooling.schedule(whole.budget),
         also_evaluated=tuple(also_evaluated),
     )
+
+
+def _whole_run(before: PretrainConfig, trained_for: Objective, texts: list[Text], shares: list[float], vocabulary: Vocabulary) -> Curriculum:
+    """The run that a cool-down goes on from, to its own end: what moves with its progress goes on as it would have."""
+    stages = stages_of(before)
+    return curriculum(before, stages, streams_of(trained_for, texts, shares, stages, vocabulary, seed=before.seed), processes=1)
 
 
 def _model(
@@ -283,16 +289,3 @@ def _one_pass(resolved: PretrainConfig, given: PretrainConfig, device: Device) -
             + ("run it without torchrun" if device.world_size > 1 else f"leave micro_batch_size out, or take batch_size {micro}")
         )
     return dataclasses.replace(resolved, micro_batch_size=size)
-
-
-def budget_of(config: TrainingConfig, source: Source) -> Budget:
-    """How long a config trains on these samples; one epoch where it names no budget."""
-    if config.max_steps is not None:
-        return Budget("steps", config.max_steps)
-    if config.max_tokens is not None:
-        return Budget("tokens", config.max_tokens)
-    if config.max_minutes is not None:
-        return Budget("seconds", config.max_minutes * 60)
-    epochs = config.num_train_epochs or 1.0
-    whole = sum(source.size(epoch) for epoch in range(int(epochs)))
-    return Budget("samples", max(1.0, whole + (epochs - int(epochs)) * source.size(int(epochs))))

@@ -29,6 +29,7 @@ from bertwright.training.events import Event, Observer, Watchers
 from bertwright.training.filled import FilledSentences
 from bertwright.training.loop import Loop
 from bertwright.training.measuring import measured_by
+from bertwright.training.out_folder import refuse_other_folders
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.pretrained_card import model_card
 from bertwright.training.resuming import Identity, agreed_resume_point
@@ -49,8 +50,7 @@ def pretrain(shards: str | Path | None = None, *, out: str | Path, config: Pretr
     config = config or PretrainConfig()
     out = Path(out)
     opened = _open(shards, config)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: give the name of a run folder with --out")
+    refuse_other_folders(out)
     device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
     plan = make_plan(opened, config, device)
     if device.leads:
@@ -71,9 +71,9 @@ def _open(shards: str | Path | None, config: PretrainConfig) -> TokenShards:
 
 
 def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Observer]) -> PretrainResult:
-    config, notes = plan.config, list[str]()
+    config, data, notes = plan.config, plan.data(), list[str]()
     with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
-        identity = Identity(config=config, given=plan.given, data=plan.data(), architecture=plan.architecture, model=config.model)
+        identity = Identity(config=config, given=plan.given, data=data, architecture=plan.architecture, model=config.model)
         checkpoint = agreed_resume_point(identity, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None)
         freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
@@ -96,7 +96,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             evaluations=plan.evaluations,
             evaluate=measured_by(plan, trained, notes),
             measure_first=plan.begun is not None and checkpoint is None,
-            save=_saving(plan, run, device, updater, model, tell),
+            save=_saving(plan, run, device, updater, model, tell, data=data),
             tell=tell,
         )
         if device.leads:
@@ -113,13 +113,15 @@ def _first_state(plan: Plan, updater: Updater) -> TrainState:
     return TrainState(read_checkpoint(plan.cooling.checkpoint, updater).progress) if plan.cooling else TrainState()
 
 
-def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer) -> Callable[[TrainState, bool], None]:
-    """What writes a checkpoint, on the process that leads, while the others wait."""
+def _saving(
+    plan: Plan, run: RunFolder, device: Device, updater: Updater, model: Model, tell: Observer, *, data: dict[str, Any]
+) -> Callable[[TrainState, bool], None]:
+    """What writes a checkpoint, on the process that leads, while the others wait. data: what the run is bound to."""
     config = plan.config
     tokenizer, family = Tokenizer.load(plan.shards.tokenizer_folder), plan.model_config.get("model_type", "")
 
     def card(name: str, state: TrainState) -> str:
-        told: dict[str, Any] = {"data": plan.data(), "progress": state.progress, "metrics": state.metrics}
+        told: dict[str, Any] = {"data": data, "progress": state.progress, "metrics": state.metrics}
         return model_card(plan.architecture, config, family=family, name=name, use=_use(plan), **told)
 
     said = said_of_generation(plan.architecture, plan.model_config, plan.begun.folder if plan.begun else None)
@@ -130,7 +132,7 @@ def _saving(plan: Plan, run: RunFolder, device: Device, updater: Updater, model:
             how = SentenceFolder(pooling=plan.objective.vectors, normalised=False, max_length=config.max_seq_length)
             write_sentence_folder(folder, how, size=plan.architecture.hidden_size)
 
-    writer = CheckpointWriter(model, updater, tokenizer, plan.model_config, plan.data(), card, beside=beside)
+    writer = CheckpointWriter(model, updater, tokenizer, plan.model_config, data, card, beside=beside)
     return saving(writer, run, device, tell, keep=config.save_total_limit)
 
 

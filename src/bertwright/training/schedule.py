@@ -1,19 +1,34 @@
 """How far a run is, and what that makes of its learning rate."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from bertwright.training.settings import TrainingConfig
 
 Unit = Literal["steps", "samples", "tokens", "seconds"]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: an amount of steps, samples, tokens or seconds. `start`: how much was used up before this training began."""
+    """How long to train: an amount of steps, samples, tokens or seconds. `start`: how much was used up before this training began, in seconds_before."""
 
     unit: Unit
     amount: float
     start: float = 0.0
+    seconds_before: float = 0.0
+
+
+def budget_of(config: TrainingConfig, sample_at: Callable[[float], float]) -> Budget:
+    """How long a config trains; one epoch where it names no budget. sample_at: passes over the data -> the number of samples that they are."""
+    if config.max_steps is not None:
+        return Budget("steps", config.max_steps)
+    if config.max_tokens is not None:
+        return Budget("tokens", config.max_tokens)
+    if config.max_minutes is not None:
+        return Budget("seconds", config.max_minutes * 60)
+    return Budget("samples", max(1.0, sample_at(config.num_train_epochs or 1.0)))
 
 
 @dataclass(frozen=True)
@@ -25,10 +40,13 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
 
+    def used(self, unit: Unit) -> float:
+        """How much that is in a budget's unit."""
+        return {"steps": self.step, "samples": self.samples, "tokens": self.tokens, "seconds": self.seconds}[unit]
+
     def fraction(self, budget: Budget) -> float:
         """Share of the budget that is used up, 0 to 1."""
-        used = {"steps": self.step, "samples": self.samples, "tokens": self.tokens, "seconds": self.seconds}[budget.unit]
-        return min(1.0, (used - budget.start) / budget.amount)
+        return min(1.0, (self.used(budget.unit) - budget.start) / budget.amount)
 
 
 @dataclass(frozen=True)

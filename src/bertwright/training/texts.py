@@ -51,7 +51,7 @@ def name_of(folder: str) -> str:
 
 
 def _same_ids(opened: TokenShards, shards: TokenShards, *, extended: bool) -> bool:
-    if opened.tokenizer_hash == shards.tokenizer_hash:
-        return True
+    if opened.tokenizer_hash == shards.tokenizer_hash or not extended:
+        return opened.tokenizer_hash == shards.tokenizer_hash
     own, wanted = Tokenizer.load(opened.tokenizer_folder).vocab, Tokenizer.load(shards.tokenizer_folder).vocab
-    return extended and len(own) < len(wanted) and list(wanted[: len(own)]) == list(own)
+    return len(own) < len(wanted) and list(wanted[: len(own)]) == list(own)
