@@ -210,6 +210,26 @@ def test_a_checkpoints_weights_can_be_begun_with(tmp_path: Path, shards: TokenSh
         torch.testing.assert_close(after[name], tensor, rtol=0.0, atol=1e-6)
 
 
+def test_a_new_masked_head_knows_how_frequent_words_are(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    first = pretrain(shards.folder, out=tmp_path / "first", config=dataclasses.replace(config, objective="contrastive", max_steps=1))
+    assert "mlm" not in load_model(first.checkpoint).model.head_kinds
+    onward = dataclasses.replace(config, objective="mlm", init_from=str(first.checkpoint), learning_rate=1e-9, muon_learning_rate=1e-9, weight_decay=0.0)
+    second = pretrain(shards.folder, out=tmp_path / "second", config=onward)
+    counts = torch.from_numpy(shards.train.token_counts + 0.5)
+    expected = (counts / counts.sum()).log().float()
+    torch.testing.assert_close(load_model(second.checkpoint).model.state_dict()["heads.mlm.bias"], expected, rtol=0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_words_that_the_text_does_not_mark_are_told(marked: bool, tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    starts = shards.folder / "train" / "word_starts.bin"
+    starts.write_bytes(bytes([0 if marked and place % 3 == 2 else 1 for place in range(starts.stat().st_size)]))
+    told: list[Event] = []
+    words = dataclasses.replace(config, objective="mlm", mask_unit="word", max_steps=1, verify=False)
+    pretrain(shards.folder, out=tmp_path / "run", config=words, observers=(told.append,))
+    assert any("every token is a word" in str(event.values.get("text")) for event in told) != marked
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_checkpoints(
     tmp_path: Path, shards: TokenShards, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

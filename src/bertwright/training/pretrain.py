@@ -40,6 +40,8 @@ from bertwright.training.text_ids import said_of_generation
 from bertwright.training.watching import begin, saving, watched
 from bertwright.training.written import WrittenTexts
 
+LOOKED_AT = 1_000_000  # tokens of the text that say whether its words are marked
+
 
 def pretrain(shards: str | Path | None = None, *, out: str | Path, config: PretrainConfig | None = None, observers: Sequence[Observer] = ()) -> PretrainResult:
     """Pre-trains a model on prepared shards, from scratch or on from a checkpoint.
@@ -176,6 +178,8 @@ def _with_rows(plan: Plan, state: dict[str, torch.Tensor], notes: list[str]) -> 
 def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
     config = plan.config
     torch.manual_seed(config.seed)
+    if not skip_weights and config.mask_unit != "token" and plan.shards.train.word_starts[:LOOKED_AT].all():
+        notes.append(f"mask_unit {config.mask_unit}: every token is a word here, so single tokens are masked: prepare Chinese text with --segmenter rjieba")
     if plan.begun and not skip_weights:
         notes.append(plan.begun.said)
         loaded = load_model(plan.begun.folder, heads=plan.objective.heads, dtype=torch.float32, verify=True)
@@ -185,6 +189,8 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
             notes.append(f"positions stretched from {loaded.model.architecture.max_length} to {config.extend_positions}")
         begun = empty_model(plan.architecture, loaded.model.head_kinds)
         begun.load_state_dict(interpolated(_with_rows(plan, loaded.model.state_dict(), notes), plan.architecture), assign=True)
+        if MLM in loaded.created:
+            start_at_frequencies(begun, _counts(plan))
         return begun.train()
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
