@@ -134,6 +134,21 @@ def test_a_checkpoint_of_pretraining_takes_text_alone(checkpoint: Checkpoint, ca
         bertwright.evaluate(folder, labelled, label_column="label")
 
 
+def test_a_file_that_a_model_that_writes_is_measured_on_is_of_one_kind(start: Callable[[str], Path], call: Call, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("source,target\nbar ban,ber\nkar,kan\n", encoding="utf-8")
+    code, out, err = call(start("gpt2"), tmp_path / "pairs.csv", "--batch_size", "4")
+    assert (code, out) == (2, "")
+    assert "--batch_size is for text, and" in err
+
+
+def test_an_objective_without_a_loss_of_tokens_is_measured_too(start: Callable[[str], Path], call: Call, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("\n".join(f"bar {word} ban." for word in ("ber", "kan", "gan", "lir")), encoding="utf-8")
+    code, out, err = call(start("bert"), tmp_path / "notes.txt", "--objective", "contrastive", "--max_seq_length", "16")
+    assert code == 0, err
+    assert [line.rsplit("   ", 1)[0].strip() for line in out.splitlines()] == ["contrastive loss", "contrastive accuracy", "measured on"]
+    assert out.endswith(" 4 rows\n")
+
+
 def test_a_later_file_is_read_as_the_training_file_was(tmp_path: Path, start: Callable[[str], Path]) -> None:
     rows = "".join(f"bar ban {number},{1 + number % 3}\n" for number in range(24))
     (tmp_path / "train.csv").write_text("text,label\n" + rows, encoding="utf-8")

@@ -123,7 +123,7 @@ def evaluate(
 
     found = find_checkpoint(checkpoint)
     print(found.said, file=sys.stderr)
-    if not measures_text(task_of(found.folder), data, asked=bool(masked.given())):
+    if not measures_text(task_of(found.folder), data, asked=masked.objective is not None):
         if problems := [f"--{name} is for text, and {checkpoint} is measured on labelled rows: leave it out" for name in masked.given()]:
             raise InputError(*problems)
         _evaluate_rows(load(found.folder, bf16=bf16), data, labelled, max_seq_length=max_seq_length, as_json=json)
@@ -191,6 +191,9 @@ def labelled_lines(found: "Evaluated") -> list[str]:
 def lines(metrics: dict[str, float]) -> list[str]:
     """The metrics as a reader wants them, each with its unit and what to hold it against."""
     name = next((name for name in WRITING if f"{name}_loss" in metrics), "masked")
+    if f"{name}_loss" not in metrics:  # nothing is told of single tokens, nor is what to hold such losses against
+        told = {key: value for key, value in metrics.items() if key not in ("chance_loss", "unigram_entropy", "samples")}
+        return [*(f"{key.replace('_', ' '):<23}{value:.4f}" for key, value in told.items()), f"{'measured on':<23}{metrics['samples']:,.0f} rows"]
     words, counted = WRITING.get(name, "masked"), metrics["masked_tokens" if name == "masked" else "predicted_tokens"]
     beside = f"(chance {metrics['chance_loss']:.2f}, word frequencies alone {metrics['unigram_entropy']:.2f})"
     width = max(15, len(f"{words} accuracy"))
