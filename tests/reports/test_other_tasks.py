@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bertwright.inference.predictor import Predictor
+from bertwright.objectives.config import OBJECTIVES
 from bertwright.reports.account import use_section
 from bertwright.reports.answered import marked, right_answers
 from bertwright.reports.content import Code, Drawings, Examples, Table
@@ -129,6 +130,29 @@ def test_every_task_tells_how_to_use_its_model(task: str | None, tmp_path: Path)
     assert theirs is None or '"question-answering"' not in theirs, "transformers 5 has no such pipeline"
     assert f"bertwright predict '{tmp_path}/a run' " in codes["Command line"]
     assert ("\\t" in codes["Command line"]) == (task in ("answer", "choice")), "a question and its context have a tab between"
+
+
+PRETRAINED = {
+    **dict.fromkeys(("mlm+nsp", "mlm", "mlm+sop", "distill"), ".fill_mask("),
+    **dict.fromkeys(("clm", "span_corruption", "prefix_lm", "denoising"), ".generate("),
+    **{"rtd": ".encode(", "contrastive": ".embed("},
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_pre_training_tells_how_to_use_its_model(objective: str, tmp_path: Path) -> None:
+    def codes(**terms: float) -> dict[str, str]:
+        run = RunFiles(path=tmp_path, kind="pretrain", config={"objective": objective}, records=({"kind": "train", "loss": 1.0, **terms},))
+        return {block.language: block.text for block in use_section(run).blocks if isinstance(block, Code)}
+
+    found = codes(mlm_loss=1.0)
+    assert f'bertwright.load("{tmp_path}"){PRETRAINED[objective]}' in found["Python"]
+    masks, command = PRETRAINED[objective] == ".fill_mask(", "finetune" if objective == "rtd" else "predict"
+    assert [("[MASK]" in text) for text in found.values()] == [masks] * len(found)
+    assert found["Command line"].startswith(f"bertwright {command} {tmp_path} ")
+    assert not any("CLASS" in text for text in found.values())
+    if objective == "distill":
+        assert ".encode(" in codes(relations_loss=1.0)["Python"], "from relations alone no head is learnt"
 
 
 def test_questions_choices_and_texts_have_their_pages(of_task: Callable[..., Path], ask: Ask) -> None:

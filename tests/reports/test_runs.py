@@ -52,6 +52,20 @@ def test_a_pre_training_shows_its_curves_and_the_masks_it_filled(pretraining: Pa
     assert {"masked_loss", "next_sentence_loss", "learning_rate", "gradient_norm", "throughput", "eval_mlm_accuracy"} <= names
 
 
+@pytest.mark.usefixtures("without_pictures")
+def test_a_loss_that_is_of_no_tokens_is_not_called_a_masked_one(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
+    rows: list[dict[str, Any]] = [{"step": step, "kind": "train", "loss": 2.0, "contrastive_loss": 2.0} for step in (1, 2)]
+    held_out = {"eval_loss": 3.625, "eval_contrastive_loss": 3.625, "eval_contrastive_accuracy": 0.5, "chance_loss": 9.01, "unigram_entropy": 6.3}
+    folder = (
+        folder_of(tmp_path / "simcse")
+        .config(model="bert-mini", objective="contrastive")
+        .lines("metrics.jsonl", [*rows, {"step": 2, "kind": "evaluate", **held_out}])
+    )
+    page = ask(write_report(folder.path))
+    assert {"loss, held out", "3.625", "Loss (nats)"} <= {text.strip() for text in page.texts}
+    assert "9.01" not in page.text.partition("Time and memory")[0], "chance is that of a token"
+
+
 def test_what_is_forgotten_of_another_text_stands_in_a_table_and_a_curve(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
     rows: list[dict[str, Any]] = []
     for step in (0, 10, 20):

@@ -19,6 +19,8 @@ ASKED = {
     "choice": r"$'a text\tone choice\tanother'",
 }
 ASKED_ELSE = "'some text'"
+# What a pre-training's model is for where it fills no masks, as `served` knows it, by objective.
+USES = {"rtd": "encode", "contrastive": "embed", **dict.fromkeys(("clm", "span_corruption", "prefix_lm", "denoising"), "generate")}
 
 
 def headline(run: RunFiles) -> list[Block]:
@@ -119,15 +121,23 @@ def settings_sections(run: RunFiles) -> list[Section]:
 
 def use_section(run: RunFiles) -> Section:
     """How to load the model: this project, transformers or sentence-transformers, the command line."""
-    name, task = str(run.path), run.task if run.task in TASKS else "fill"
+    name, task = str(run.path), run.task if run.task in TASKS else _pretrained_for(run)
     several = task == "classify" and any(isinstance(row.get("label"), list) for rows in run.predictions.values() for row in rows)
     use = served(task, several=several)
     blocks: list[Block] = [Code(use.our_code(name), "Python")]
-    if task != "generate":  # its class is known to the checkpoint alone
+    if "CLASS" not in use.theirs:  # which the checkpoint alone knows
         blocks.append(Code(use.their_code(f"{name}/checkpoints/{_best(run)}", name=""), use.library.replace("_", "-")))
     folder = shlex.quote(name)
-    blocks.append(Code(f"bertwright predict {folder} {ASKED.get(task, ASKED_ELSE)}\nbertwright summary {folder}", "Command line"))
+    line = f"bertwright finetune {folder} labelled.csv --out runs/b" if task == "encode" else f"bertwright predict {folder} {ASKED.get(task, ASKED_ELSE)}"
+    blocks.append(Code(f"{line}\nbertwright summary {folder}", "Command line"))
     return Section("How to load it", blocks)
+
+
+def _pretrained_for(run: RunFiles) -> str:
+    objective, last = run.config.get("objective"), run.last("train")
+    if objective == "distill" and last and "mlm_loss" not in last:  # from relations or hidden states alone, which needs no head
+        return "encode"
+    return USES.get(str(objective), "fill")
 
 
 def trouble(run: RunFiles) -> list[Block]:

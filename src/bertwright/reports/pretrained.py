@@ -30,21 +30,23 @@ def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
     return [*sections, *cost_section(run, figures), *settings_sections(run), use_section(run)]
 
 
-def _predicted(run: RunFiles) -> str:
-    """The term that scores tokens; mlm where nothing says."""
+def _predicted(run: RunFiles) -> str | None:
+    """The term that scores tokens; None of an objective that scores none, such as contrastive."""
     last = run.last("evaluate") or (run.trained[-1] if run.trained else {})
-    return next((name for name in PREDICTED if f"eval_{name}_loss" in last or f"{name}_loss" in last), "mlm")
+    return next((name for name in PREDICTED if f"eval_{name}_loss" in last or f"{name}_loss" in last), None)
 
 
-def _loss_title(name: str) -> str:
-    return "Masked-token loss" if name == "mlm" else f"Loss of {PREDICTED[name]}"
+def _loss_title(name: str | None) -> str:
+    return "Loss" if name is None else "Masked-token loss" if name == "mlm" else f"Loss of {PREDICTED[name]}"
 
 
 def _result(run: RunFiles) -> list[Block]:
     last, term = run.last("evaluate"), _predicted(run)
-    trained, key = run.trained, f"eval_{term}_loss"
-    tiles = [Tile(name=f"{_loss_title(term).lower()}, held out", value=number(last[key]), notes=[_chances(last)])] if key in last else []
-    for key, name in ((f"eval_{term}_accuracy", f"{PREDICTED[term]} right"), ("eval_nsp_accuracy", "next sentences right")):
+    trained, key = run.trained, f"eval_{term}_loss" if term else "eval_loss"
+    notes = [_chances(last)] if term else []
+    tiles = [Tile(name=f"{_loss_title(term).lower()}, held out", value=number(last[key]), notes=notes)] if key in last else []
+    told = [(f"eval_{term}_accuracy", f"{PREDICTED[term]} right")] if term else []
+    for key, name in (*told, ("eval_nsp_accuracy", "next sentences right")):
         if isinstance(last.get(key), int | float):
             tiles.append(Tile(name=name, value=share(last[key]), notes=["chance 50%" if "nsp" in key else ""]))
     if isinstance(last.get("eval_perplexity"), int | float):
@@ -64,9 +66,11 @@ def _chances(last: Mapping[str, Any]) -> str:
 def _panels(run: RunFiles) -> list[Panel]:
     records, trained, last = run.records, run.trained, run.last("evaluate")
     term = _predicted(run)
-    predicted = _pair(series(trained, f"{term}_loss") or series(trained, "loss"), series(records, f"eval_{term}_loss"))
-    name = "masked_loss" if term == "mlm" else f"{term}_loss"
-    references = {name: float(last[key]) for name, key in (("chance", "chance_loss"), ("word frequencies alone", "unigram_entropy")) if key in last}
+    key = f"{term}_loss" if term else "loss"
+    predicted = _pair(series(trained, key) or series(trained, "loss"), series(records, f"eval_{key}"))
+    name = "masked_loss" if term == "mlm" else key
+    known = (("chance", "chance_loss"), ("word frequencies alone", "unigram_entropy")) if term else ()  # both are of a token
+    references = {name: float(last[key]) for name, key in known if key in last}
     best = min(series(records, "eval_loss"), key=lambda point: point[1], default=(None, None))[0]
     return [
         Panel(name=name, title=f"{_loss_title(term)} (nats)", curves=predicted, references=references, best=best),
@@ -77,7 +81,7 @@ def _panels(run: RunFiles) -> list[Panel]:
             references={"chance": math.log(2)},
         ),
         *forgetting_panels(run),
-        *metric_panels(records, first=f"{term}_accuracy", best=best, most=3),
+        *metric_panels(records, first=f"{term}_accuracy" if term else None, best=best, most=3),
         *rate_panels(run),
     ]
 
