@@ -198,6 +198,14 @@ def test_the_plainest_names_are_taken_and_the_others_told(tmp_path: Path) -> Non
     assert any(line.endswith("not read: dev_ids.tsv, eval_notes.tsv, extra.tsv, train_more.tsv") for line in splits.said)
 
 
+def test_a_file_that_is_named_is_read_however_its_folder_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("train", "extra", "other"):
+        (tmp_path / f"{name}.csv").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    splits = read_splits(str(tmp_path), DataConfig(validation="./extra.csv"))
+    assert any(line.endswith("not read: other.csv") for line in splits.said), splits.said
+
+
 def test_eval_is_a_name_for_validation(tmp_path: Path) -> None:
     for name in ("train", "eval"):
         (tmp_path / f"{name}.csv").write_text(GOOD)

@@ -53,7 +53,8 @@ def find_files(train: str, config: DataConfig, glue: GlueTask | None) -> Files:
         for part in ("validation", "test")
         if part in parts and getattr(config, part) is None
     )
-    if others := [name for name in others if str(folder / name) not in (config.validation, config.test)]:
+    named = [Path(name).resolve() for name in (config.validation, config.test) if name is not None]
+    if others := [name for name in others if (folder / name).resolve() not in named]:
         said += (f"{train}: not read: {listed(others)}",)
     return Files(parts.get("train", train), config.validation or parts.get("validation"), config.test or parts.get("test"), said)
 
