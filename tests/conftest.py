@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bertwright.architecture import HeadKind
-from bertwright.checkpoints.huggingface import save_model
+from bertwright.checkpoints.huggingface import read_architecture, save_model
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import ShardsWriter, TokenShards
 from bertwright.families import family_of, preset
@@ -113,3 +113,26 @@ def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Cal
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_checkpoint() -> Callable[..., Path]:
+    """(folder with a vocabulary, config, heads) -> the folder with a model beside it, whose weights are large enough for answers to differ.
+
+    max_length: of texts, as the tokenizer's files say it.
+    """
+
+    def write(folder: Path, config: dict[str, Any], heads: tuple[HeadKind, ...], *, max_length: int | None = None) -> Path:
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        tokenizer = Tokenizer.load(folder)
+        tokenizer.save(folder, max_length=max_length)
+        config = config | {"vocab_size": tokenizer.vocab_size}
+        torch.manual_seed(1)
+        model = Model(read_architecture(folder, config=config), heads)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.4)
+        save_model(model, folder, config=config)
+        return folder
+
+    return write

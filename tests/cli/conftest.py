@@ -1,20 +1,15 @@
 """The command line called as a user calls it, and small checkpoints of any kind for it."""
 
 import io
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from bertwright.__main__ import main
 from bertwright.architecture import HeadKind
-from bertwright.checkpoints.huggingface import label_keys, read_architecture, save_model
-from bertwright.models import Model
-from bertwright.text.tokenizer import Tokenizer
+from bertwright.checkpoints.huggingface import label_keys
 
 WORDS = ["paris", "is", "a", "city", "river", "where", "very", "good", "bad", "."]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 24}
@@ -32,26 +27,6 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         return code, *capsys.readouterr()
 
     return run
-
-
-@pytest.fixture(scope="session")
-def write_checkpoint() -> Callable[..., Path]:
-    """(folder with a vocabulary, config, heads) -> the folder with a model beside it, whose weights are large enough for answers to differ."""
-
-    def write(folder: Path, config: dict[str, Any], heads: tuple[HeadKind, ...]) -> Path:
-        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        tokenizer = Tokenizer.load(folder)
-        tokenizer.save(folder)
-        config = config | {"vocab_size": tokenizer.vocab_size}
-        torch.manual_seed(1)
-        model = Model(read_architecture(folder, config=config), heads)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.4)
-        save_model(model, folder, config=config)
-        return folder
-
-    return write
 
 
 @pytest.fixture(scope="session")

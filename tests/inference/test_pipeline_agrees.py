@@ -2,7 +2,7 @@
 
 import csv
 import importlib.util
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from bertwright.architecture import CLASSIFY, MLM, POOLER, TAG, HeadKind
-from bertwright.checkpoints.huggingface import label_keys, load_model, read_architecture, save_model
+from bertwright.checkpoints.huggingface import label_keys, load_model, save_model
 from bertwright.inference.predictor import Predictor, load
-from bertwright.models import Model
 from bertwright.text.tokenizer import Tokenizer
 
 WORDS = ["paris", "london", "is", "a", "city", "river", "where", "very", "good", "bad", ".", ",", "un", "##able", "##s", "北", "京"]
@@ -23,18 +22,18 @@ SAME = 1e-5
 EMOTION = Path(__file__).parents[2] / "../shared/data/emotion/test.csv"
 
 
-def saved(folder: Path, labels: list[str], *heads: HeadKind, **keys: Any) -> Path:
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n", encoding="utf-8")
-    config = {"model_type": "bert", "vocab_size": 5 + len(WORDS), **SIZES, **label_keys(labels), **keys}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    Tokenizer.load(folder).save(folder, max_length=64)
-    torch.manual_seed(3)
-    model = Model(read_architecture(folder, config=config), heads)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    save_model(model, folder, config=config)
-    return folder
+Saved = Callable[..., Path]
+
+
+@pytest.fixture
+def saved(write_checkpoint: Callable[..., Path]) -> Saved:
+    """(folder, labels, *heads, **keys of config.json) -> the folder with a BERT that has these labels."""
+
+    def save(folder: Path, labels: list[str], *heads: HeadKind, **keys: Any) -> Path:
+        (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n", encoding="utf-8")
+        return write_checkpoint(folder, {"model_type": "bert", **SIZES, **label_keys(labels), **keys}, heads, max_length=64)
+
+    return save
 
 
 def pipeline(task: str, folder: Path, **options: Any) -> Any:
@@ -52,7 +51,7 @@ def ours(predictor: Predictor, texts: list[Any]) -> list[dict[str, float]]:
     return [dict(one.probabilities) for one in predictor.classify(texts)]
 
 
-def test_texts_and_pairs_get_the_same_classes(tmp_path: Path) -> None:
+def test_texts_and_pairs_get_the_same_classes(saved: Saved, tmp_path: Path) -> None:
     folder = saved(tmp_path, ["sad", "glad", "angry"], POOLER, CLASSIFY, problem_type="single_label_classification")
     predictor, theirs = load(folder, device="cpu"), pipeline("text-classification", folder, top_k=None)
     for mine, scores in zip(ours(predictor, TEXTS), theirs(TEXTS, batch_size=3), strict=True):
@@ -64,7 +63,7 @@ def test_texts_and_pairs_get_the_same_classes(tmp_path: Path) -> None:
     assert [one["label"] for one in best] == [one.label for one in predictor.classify(TEXTS)]
 
 
-def test_several_labels_and_numbers_agree(tmp_path: Path) -> None:
+def test_several_labels_and_numbers_agree(saved: Saved, tmp_path: Path) -> None:
     (tmp_path / "several").mkdir()
     (tmp_path / "number").mkdir()
     several = saved(tmp_path / "several", ["a", "b", "c"], POOLER, CLASSIFY, problem_type="multi_label_classification")
@@ -75,7 +74,7 @@ def test_several_labels_and_numbers_agree(tmp_path: Path) -> None:
     assert values == pytest.approx([one["score"] for one in pipeline("text-classification", number)(TEXTS)], abs=SAME)
 
 
-def test_entities_are_the_same(tmp_path: Path) -> None:
+def test_entities_are_the_same(saved: Saved, tmp_path: Path) -> None:
     folder = saved(tmp_path, ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"], TAG)
     theirs = pipeline("token-classification", folder, aggregation_strategy="first")
     tagged = load(folder, device="cpu").tag(TEXTS)
@@ -85,7 +84,7 @@ def test_entities_are_the_same(tmp_path: Path) -> None:
         assert mine == [(one["entity_group"], text[one["start"] : one["end"]]) for one in theirs(text)]
 
 
-def test_vectors_are_the_same(tmp_path: Path) -> None:
+def test_vectors_are_the_same(saved: Saved, tmp_path: Path) -> None:
     folder = saved(tmp_path, ["a", "b"], POOLER)
     predictor, theirs = load(folder, device="cpu"), pipeline("feature-extraction", folder)
     pooled = predictor.embed(TEXTS, pooling="cls")
@@ -96,7 +95,7 @@ def test_vectors_are_the_same(tmp_path: Path) -> None:
         np.testing.assert_allclose(features, predictor.encode(text).token_vectors, atol=SAME)
 
 
-def test_masks_are_filled_the_same(tmp_path: Path) -> None:
+def test_masks_are_filled_the_same(saved: Saved, tmp_path: Path) -> None:
     folder = saved(tmp_path, ["a", "b"], POOLER, MLM)
     (candidates,) = load(folder, device="cpu").fill_mask("Paris is a [MASK].", top_k=5).masks
     found = pipeline("fill-mask", folder, top_k=5 + 5)("Paris is a [MASK].")

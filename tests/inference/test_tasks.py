@@ -1,6 +1,5 @@
 """What a loaded checkpoint does at its task: one input or a list, in order, sorted by length inside; and what it says where it cannot."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,13 @@ import pytest
 import torch
 
 from bertwright.architecture import CHOICE, CLASSIFY, MLM, POOLER, SPAN, TAG, HeadKind
-from bertwright.checkpoints.huggingface import label_keys, read_architecture, save_model
+from bertwright.checkpoints.huggingface import label_keys
 from bertwright.checkpoints.sentence_transformers import SentenceFolder, write_sentence_folder
 from bertwright.data.labelled.examples import TextExample
 from bertwright.errors import CheckpointError, InputError
 from bertwright.inference import reader
 from bertwright.inference.predictor import Predictor, load
 from bertwright.inference.reader import row_length
-from bertwright.models import Model
-from bertwright.text.tokenizer import Tokenizer
 
 WORDS = ["paris", "is", "a", "city", "river", "where", "good", "bad", "."]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 24}
@@ -36,7 +33,7 @@ Load = Callable[[str], Predictor]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Load:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, write_checkpoint: Callable[..., Path]) -> Load:
     made: dict[str, Predictor] = {}
 
     def load_kind(kind: str) -> Predictor:
@@ -44,15 +41,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Load:
             folder = tmp_path_factory.mktemp(kind)
             labels, heads, keys = KINDS[kind]
             (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n", encoding="utf-8")
-            config = {"model_type": "bert", "vocab_size": 5 + len(WORDS), **SIZES, **(label_keys(labels) if labels else {}), **keys}
-            (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-            Tokenizer.load(folder).save(folder)
-            torch.manual_seed(1)
-            model = Model(read_architecture(folder, config=config), heads)
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.add_(torch.randn_like(parameter) * 0.4)
-            save_model(model, folder, config=config)
+            write_checkpoint(folder, {"model_type": "bert", **SIZES, **(label_keys(labels) if labels else {}), **keys}, heads)
             if kind == "embed":
                 write_sentence_folder(folder, SentenceFolder(pooling="mean", normalised=True, max_length=12), size=16)
             made[kind] = load(folder, device="cpu")
