@@ -18,15 +18,14 @@ from bertwright.blocks.attention import at
 from bertwright.blocks.scores import Scores
 from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
-from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
-from bertwright.data.shards import Split
+from bertwright.data.samples import IntArray, Samples
 from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.models.heads import LanguageModelling
 from bertwright.models.relations import last_projections, relation_loss
 from bertwright.objectives.companion_config import DISTILLED
-from bertwright.objectives.mlm import LOGIT_VALUES, MaskedLanguageModel
-from bertwright.objectives.objective import Losses, Objective, Term
+from bertwright.objectives.mlm import LOGIT_VALUES, BuiltOnMasks
+from bertwright.objectives.objective import Losses, Term
 from bertwright.objectives.together import Companion, Together, together
 
 
@@ -38,7 +37,7 @@ class DistilledBatch(Batch):
 
 
 @dataclass(frozen=True)
-class Distillation(Objective):
+class Distillation(BuiltOnMasks):
     """Trains a model to do as a frozen teacher does on the same rows.
 
     teacher: its checkpoint. weights: of each term that is learnt from. `mlm`: the masked tokens. `soft`: the teacher's distribution over each masked token,
@@ -47,7 +46,6 @@ class Distillation(Objective):
     `relation_heads` parts (None: the teacher's heads, where they divide both widths). Rows are masked where a term scores masks; `mlm` is then always told.
     """
 
-    mlm: MaskedLanguageModel
     teacher: str
     weights: tuple[tuple[str, float], ...]
     temperature: float = 2.0
@@ -66,13 +64,6 @@ class Distillation(Objective):
     @property
     def _masks(self) -> bool:
         return not dict(self.weights).keys().isdisjoint(("mlm", "soft"))
-
-    def over(self, samples: float) -> "Distillation":
-        return dataclasses.replace(self, mlm=self.mlm.over(samples))
-
-    @property
-    def measured(self) -> "Distillation":
-        return dataclasses.replace(self, mlm=self.mlm.measured)
 
     def companion(self, architecture: Architecture) -> Companion:
         return Companion(name="teacher", heads=(MLM,) if "soft" in dict(self.weights) else (), checkpoint=self.teacher)
@@ -97,9 +88,6 @@ class Distillation(Objective):
             whole = math.gcd(*widths)
             raise InputError(f"relation_heads {self.relation_heads} does not divide the widths {widths[0]} and {widths[1]}: take a divisor of {whole}")
         return self.relation_heads
-
-    def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
-        return self.mlm.source(split, vocabulary, length=length, seed=seed)
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> DistilledBatch:
         masked = self.mlm.batch(samples, keys, numbers)

@@ -1,7 +1,9 @@
 """Masked language modelling (Devlin et al. 2018, section 3.1)."""
 
+from abc import ABC
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from bertwright.data.keys import KeyArray
 from bertwright.data.packed_rows import PackedRows
 from bertwright.data.samples import BoolArray, IntArray, Samples, Source, Vocabulary
 from bertwright.data.shards import Split
+from bertwright.models.output import Output
 from bertwright.objectives.masking import BERTS, Masking, mask_tokens
 from bertwright.objectives.objective import Losses, Objective, Term
 
@@ -82,18 +85,54 @@ class MaskedLanguageModel(Objective):
         )
 
     def losses(self, model: nn.Module, batch: Batch) -> Losses:
-        output = model(
-            batch.input_ids,
-            token_type_ids=batch.token_type_ids,
-            layout=batch.layout,
-            predict_positions=batch.predict_positions,
-            prediction_labels=batch.prediction_labels,
-        )
-        return {"mlm": Term(output.prediction_loss)}
+        return {"mlm": masked_loss(model, batch)[1]}
 
     def measures(self, model: nn.Module, batch: Batch) -> Losses:
-        output = model(batch.input_ids, token_type_ids=batch.token_type_ids, layout=batch.layout, predict_positions=batch.predict_positions)
-        return {"mlm": scored(output.prediction_logits, batch.prediction_labels)}
+        return {"mlm": masked_measure(model, batch)[1]}
+
+
+@dataclass(frozen=True)
+class BuiltOnMasks(Objective, ABC):
+    """Base of objectives that learn from masked rows and something more. `mlm`: which tokens are masked, and how."""
+
+    mlm: MaskedLanguageModel
+
+    def over(self, samples: float) -> Self:
+        return replace(self, mlm=self.mlm.over(samples))
+
+    @property
+    def measured(self) -> Self:
+        return replace(self, mlm=self.mlm.measured)
+
+    def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
+        return self.mlm.source(split, vocabulary, length=length, seed=seed)
+
+
+def masked_loss(model: nn.Module, batch: Batch) -> tuple[Output, Term]:
+    """What a model makes of a masked batch, and the loss of its masked tokens, without their logits. Raises ValueError where the batch has no labels."""
+    output = _output(model, batch, labels=batch.prediction_labels)
+    if output.prediction_loss is None:
+        raise ValueError("this batch has no labels")
+    return output, Term(output.prediction_loss)
+
+
+def masked_measure(model: nn.Module, batch: Batch) -> tuple[Output, Term]:
+    """As `masked_loss`, with hits. Raises ValueError where the batch has no labels, or the model no head for them."""
+    output = _output(model, batch, labels=None)
+    if output.prediction_logits is None:
+        raise ValueError("the model has no masked-language head")
+    return output, scored(output.prediction_logits, batch.prediction_labels)
+
+
+def _output(model: nn.Module, batch: Batch, *, labels: Tensor | None) -> Output:
+    found: Output = model(
+        batch.input_ids,
+        token_type_ids=batch.token_type_ids,
+        layout=batch.layout,
+        predict_positions=batch.predict_positions,
+        prediction_labels=labels,
+    )
+    return found
 
 
 def scored(logits: Tensor, labels: Tensor | None) -> Term:

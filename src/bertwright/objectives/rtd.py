@@ -12,13 +12,12 @@ from bertwright.architecture import MLM, RTD, Architecture, HeadKind
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.data.keys import KeyArray
-from bertwright.data.samples import IntArray, Samples, Source, Vocabulary
-from bertwright.data.shards import Split
+from bertwright.data.samples import IntArray, Samples
 from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.models.heads import LanguageModelling
-from bertwright.objectives.mlm import LOGIT_VALUES, MaskedLanguageModel
-from bertwright.objectives.objective import Losses, Objective, Term
+from bertwright.objectives.mlm import LOGIT_VALUES, BuiltOnMasks
+from bertwright.objectives.objective import Losses, Term
 from bertwright.objectives.together import Companion, Disentangled, Together, together
 
 
@@ -33,7 +32,7 @@ class ReplacedBatch(Batch):
 
 
 @dataclass(frozen=True)
-class ReplacedTokenDetection(Objective):
+class ReplacedTokenDetection(BuiltOnMasks):
     """Trains a model to find the tokens that a generator, trained beside it as a masked language model, put in the place of others.
 
     size, layers: the generator's width and depth as shares of the model's; weight: of the model's own loss (50 in the paper). embeddings: `shared` (one
@@ -41,7 +40,6 @@ class ReplacedTokenDetection(Objective):
     DeBERTa-v3) or `own`. The term `replaced` is told beside the loss: the share of tokens that were replaced, so what saying "none" gets wrong.
     """
 
-    mlm: MaskedLanguageModel
     size: float = 0.25
     layers: float = 1.0
     weight: float = 50.0
@@ -49,13 +47,6 @@ class ReplacedTokenDetection(Objective):
     heads: tuple[HeadKind, ...] = (RTD,)
     terms: tuple[str, ...] = ("mlm", "rtd", "replaced")
     segments: int = 0
-
-    def over(self, samples: float) -> "ReplacedTokenDetection":
-        return dataclasses.replace(self, mlm=self.mlm.over(samples))
-
-    @property
-    def measured(self) -> "ReplacedTokenDetection":
-        return dataclasses.replace(self, mlm=self.mlm.measured)
 
     def companion(self, architecture: Architecture) -> Companion:
         return Companion(name="generator", heads=(MLM,), architecture=generator(architecture, size=self.size, layers=self.layers))
@@ -68,9 +59,6 @@ class ReplacedTokenDetection(Objective):
         elif self.embeddings == "disentangled":
             model.tokens = Disentangled(model.tokens, companion.tokens)
         return Together(model, {"generator": companion})
-
-    def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
-        return self.mlm.source(split, vocabulary, length=length, seed=seed)
 
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> ReplacedBatch:
         masked = self.mlm.batch(samples, keys, numbers)
