@@ -1,6 +1,7 @@
 """Whole words, spans and n-grams are masked as their papers say: at the rate, with the split, in the lengths, and never a part of a word."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -270,9 +271,9 @@ def test_samples_that_do_not_know_their_words_are_refused(text: tuple[np.ndarray
         ({"max_span_length": 0}, "max_span_length is 0: it must be at least 1 word"),
     ],
 )
-def test_what_cannot_be_masked_so_is_named_with_the_mend(changes: dict[str, object], named: str, vocabulary: Vocabulary) -> None:
+def test_what_cannot_be_masked_so_is_named_with_the_mend(changes: dict[str, Any], named: str, vocabulary: Vocabulary) -> None:
     with pytest.raises(InputError) as refused:
-        objective(ObjectiveConfig(objective="mlm", **changes), vocabulary)  # type: ignore[arg-type]
+        objective(ObjectiveConfig(objective="mlm", **changes), vocabulary)
     assert len(refused.value.problems) == 1
     assert named in refused.value.problems[0]
 
@@ -297,9 +298,9 @@ def test_a_split_is_read_as_shares(vocabulary: Vocabulary) -> None:
     [({"max_steps": 10}, 80), ({"num_train_epochs": 2.0}, None), ({"max_tokens": 2400}, 100), ({"max_steps": 10, "batch_size_ramp": "2:100%"}, 50)],
 )
 def test_a_run_tells_its_objective_how_many_samples_it_has(
-    budget: dict[str, object], samples: float | None, shards: TokenShards, tiny_config_json: Callable[..., str]
+    budget: dict[str, Any], samples: float | None, shards: TokenShards, tiny_config_json: Callable[..., str]
 ) -> None:
-    config = PretrainConfig(model=tiny_config_json(), objective="mlm", mlm_probability_end=0.05, max_seq_length=24, **{"batch_size": 8, **budget})  # type: ignore[arg-type]
+    config = PretrainConfig(model=tiny_config_json(), objective="mlm", mlm_probability_end=0.05, max_seq_length=24, **{"batch_size": 8, **budget})
     plan = make_plan(shards, config, Device(torch.device("cpu"), torch.float32))
     assert isinstance(plan.objective, MaskedLanguageModel)
     expected = samples or 2 * plan.source.size(0)
