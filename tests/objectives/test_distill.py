@@ -279,6 +279,7 @@ def test_a_teacher_that_cannot_teach_is_refused(
         ({"teacher": str(start("bert"))}, "has no mlm head: take a checkpoint that was trained with one"),
         ({"teacher": str(start("gpt2"))}, "is no encoder: take a model of BERT's kind"),
         ({"relation_heads": 5, "distill_from": "relations"}, "relation_heads 5 does not divide the widths 16 and 16: take a divisor of 16"),
+        ({"distill_from": "soft=5,soft=2"}, "distill_from is 'soft=5,soft=2': name each term once"),
         ({"distill_from": "soft=5,sine"}, "distill_from is 'soft=5,sine': give terms of mlm, soft, cosine, relations"),
         ({"distill_temperature": 0.0}, "distill_temperature is 0.0: it must be above 0"),
     ):

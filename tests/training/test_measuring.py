@@ -48,6 +48,16 @@ def test_training_on_is_measured_before_its_first_step_on_both_texts(tmp_path: P
     assert rows[-1]["eval_general_mlm_loss"] != rows[0]["eval_general_mlm_loss"]
 
 
+def test_a_text_in_a_folder_named_as_a_loss_leaves_that_loss_alone(
+    tmp_path: Path, shards: TokenShards, config: PretrainConfig, write_token_shards: Write, documents: Made
+) -> None:
+    other = write_token_shards(tmp_path / "mlm", train=documents(4, seed=11), validation=documents(4, seed=12))
+    alone = pretrain(shards.folder, out=tmp_path / "alone", config=config)
+    beside = pretrain(shards.folder, out=tmp_path / "beside", config=dataclasses.replace(config, also_evaluate=(str(other.folder),)))
+    assert beside.metrics["eval_mlm_loss"] == alone.metrics["eval_mlm_loss"]
+    assert beside.metrics["eval_mlm_text_mlm_loss"] != alone.metrics["eval_mlm_loss"]
+
+
 def test_from_new_weights_nothing_is_measured_before_the_first_step(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     pretrain(shards.folder, out=tmp_path / "run", config=config)
     assert [row["step"] for row in evaluated(tmp_path / "run")] == [2, 4]

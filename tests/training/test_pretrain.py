@@ -213,8 +213,11 @@ def test_a_checkpoints_weights_can_be_begun_with(tmp_path: Path, shards: TokenSh
 def test_a_new_masked_head_knows_how_frequent_words_are(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     first = pretrain(shards.folder, out=tmp_path / "first", config=dataclasses.replace(config, objective="contrastive", max_steps=1))
     assert "mlm" not in load_model(first.checkpoint).model.head_kinds
+    assert "nothing but this text" in (first.checkpoint / "README.md").read_text()
+    assert "has ln" not in (first.checkpoint / "README.md").read_text(), "chance is of tokens, which this objective does not tell"
     onward = dataclasses.replace(config, objective="mlm", init_from=str(first.checkpoint), learning_rate=1e-9, muon_learning_rate=1e-9, weight_decay=0.0)
     second = pretrain(shards.folder, out=tmp_path / "second", config=onward)
+    assert "what those weights had seen" in (second.checkpoint / "README.md").read_text()
     counts = torch.from_numpy(shards.train.token_counts + 0.5)
     expected = (counts / counts.sum()).log().float()
     torch.testing.assert_close(load_model(second.checkpoint).model.state_dict()["heads.mlm.bias"], expected, rtol=0.0, atol=1e-6)

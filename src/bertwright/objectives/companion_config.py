@@ -73,6 +73,8 @@ class CompanionConfig:
             weights = dict(self.distilled)
         except (ValueError, KeyError):
             weights = {}
+        if weights and len(weights) < len(self.distilled):
+            found.append(f"distill_from is {self.distill_from!r}: name each term once")
         if not weights or not weights.keys() <= DISTILLED.keys() or not all(weight > 0 for weight in weights.values()):
             found.append(f"distill_from is {self.distill_from!r}: give terms of {', '.join(DISTILLED)} with weights above 0, for example soft=5,mlm=2,cosine=1")
         if not self.distill_temperature > 0:

@@ -26,7 +26,7 @@ tags:
 | training text | {documents:,} documents, {text_tokens:,} tokens |
 | trained on | {tokens:,} tokens in {steps:,} steps of {batch} rows of at most {length} tokens |
 {results}
-Losses are in nats, on held-out text with fixed masks; a model that knows nothing has ln {vocabulary:,}.
+Losses are in nats, on held-out text that is read in the same way each time{chance}.
 
 ```python
 {use}
@@ -40,7 +40,7 @@ from transformers import AutoTokenizer, {name}
 model, tokenizer = {name}.from_pretrained("."), AutoTokenizer.from_pretrained(".")
 ```
 
-It has seen nothing but this text: it knows its words, its facts and its prejudices. Every setting is in the run's `config.yaml`.
+{seen}: it knows its words, its facts and its prejudices. Every setting is in the run's `config.yaml`.
 """
 _NAMES = {
     "eval_mlm_loss": "masked loss",
@@ -73,6 +73,7 @@ def model_card(
     """The card's text. `data`: what identifies the text; `metrics`: the last evaluation by name; `family`, `name`: Hugging Face's model type and class;
     `use`: what the model is for, as `served` knows it."""
     stack = architecture.last
+    known = "chance_loss" in metrics and "eval_perplexity" in metrics
     return _CARD.format(
         family=family,
         layers=stack.num_layers,
@@ -88,6 +89,8 @@ def model_card(
         batch=config.batch_size,
         length=config.max_seq_length,
         results="".join(f"| {words} | {metrics[key]:.4g} |\n" for key, words in _NAMES.items() if key in metrics),
+        chance=f"; of a token, a model that knows nothing has ln {architecture.vocab_size:,}" if known else "",
+        seen="It has seen what those weights had seen, and this text" if config.init_from else "It has seen nothing but this text",
         use=served(use).our_code(),
         pipeline=served(use).pipeline,
         name=name,

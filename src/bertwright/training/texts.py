@@ -7,7 +7,11 @@ from pathlib import Path
 
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
+from bertwright.objectives.companion_config import DISTILLED
+from bertwright.objectives.registry import OBJECTIVES
 from bertwright.text.tokenizer import Tokenizer
+
+LOSSES = frozenset(DISTILLED).union(*(name.split("+") for name in OBJECTIVES))
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ def texts_beside(key: str, folders: Sequence[str], shards: TokenShards, *, exten
 
 
 def name_of(folder: str) -> str:
-    """What a text is called: its folder's name, in characters that the name of a number may have."""
-    return re.sub(r"\W+", "_", Path(folder).resolve().name)
+    """What a text is called: its folder's name, in characters that the name of a number may have, and not that of a loss, whose numbers it would overwrite."""
+    name = re.sub(r"\W+", "_", Path(folder).resolve().name)
+    return f"{name}_text" if name in LOSSES else name
 
 
 def _same_ids(opened: TokenShards, shards: TokenShards, *, extended: bool) -> bool:
