@@ -23,3 +23,19 @@ def test_a_report_needs_every_step(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, FOLDER / "d2l_report.py", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "--logging_steps 1" in done.stderr
+
+
+def test_a_recipes_loss_stands_beside_what_shares_alone_give(tmp_path: Path) -> None:
+    run = tmp_path / "electra"
+    run.mkdir()
+    (run / "config.yaml").write_text("objective: rtd\n", encoding="utf-8")
+    trained = [{"kind": "train", "step": step, "seconds": 60.0 * step, "replaced": 0.25} for step in (1, 2)]
+    measured = [{"kind": "evaluate", "step": step, "eval_rtd_loss": 0.5, "eval_mlm_loss": 6.0} for step in (0, 2)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in (*trained, *measured)), encoding="utf-8")
+    subprocess.run(
+        [sys.executable, FOLDER / "recipe_curves.py", run, "--plot", tmp_path / "a.png", "--results", tmp_path / "a.json"], capture_output=True, check=True
+    )
+    found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["electra"]
+    assert (found["seconds"], found["losses"]) == ([0.0, 120.0], [0.5, 0.5])
+    assert found["beside"] == pytest.approx(0.5623, abs=1e-4), "-0.25 ln 0.25 - 0.75 ln 0.75"
+    assert (tmp_path / "a.png").stat().st_size > 1000
