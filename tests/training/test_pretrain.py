@@ -94,7 +94,7 @@ BUDGETS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any], int], bool]]]
     "epochs": ({"num_train_epochs": 2.0}, lambda row, size: 2 * size <= row["samples"] < 2 * size + 8),
     "half an epoch": ({"num_train_epochs": 0.5}, lambda row, size: size / 2 <= row["samples"] < size / 2 + 8),
     "an epoch and a half": ({"num_train_epochs": 1.5}, lambda row, size: 1.5 * size <= row["samples"] < 1.5 * size + 8),
-    "minutes": ({"max_minutes": 0.01}, lambda row, size: row["seconds"] >= 0.6),
+    "minutes": ({"max_minutes": 0.05}, lambda row, size: row["seconds"] >= 3.0),
 }
 
 
