@@ -107,7 +107,7 @@ def test_what_stands_at_padding_changes_nothing(case: Case) -> None:
 def test_a_row_alone_is_the_row_in_a_padded_batch(case: Case) -> None:
     model = new_model(case)
     inputs = padded_inputs(case, model)
-    together = model(**inputs)
+    together, compared = model(**inputs), set[str]()
     for row, length in enumerate(LENGTHS):
         cut = {name: value[row : row + 1, : DECODER_LENGTHS[row] if name.startswith("decoder") else length] for name, value in inputs.items()}
         alone = model(**{name: value for name, value in cut.items() if not name.endswith("attention_mask")})
@@ -115,6 +115,8 @@ def test_a_row_alone_is_the_row_in_a_padded_batch(case: Case) -> None:
             if name != "logits" or "final" not in [model.architecture.head(kind).reads for kind in model.head_kinds]:
                 yours = getattr(together, name)[row : row + 1]
                 close(yours[:, : lengths_of(inputs, name)[row]] if yours.ndim > 1 and yours.shape[1] != value.shape[1] else yours, value, name)
+                compared.add(name)
+    assert compared
 
 
 @pytest.mark.parametrize("case", EACH, ids=str)

@@ -126,7 +126,7 @@ def use_section(run: RunFiles) -> Section:
     use = served(task, several=several)
     blocks: list[Block] = [Code(use.our_code(name), "Python")]
     if "CLASS" not in use.theirs:  # which the checkpoint alone knows
-        blocks.append(Code(use.their_code(f"{name}/checkpoints/{_best(run)}", name=""), use.library.replace("_", "-")))
+        blocks.append(Code(use.their_code(f"{name}/checkpoints/{_best(run)}", name=""), use.package.replace("_", "-")))
     folder = shlex.quote(name)
     line = f"bertwright finetune {folder} labelled.csv --out runs/b" if task == "encode" else f"bertwright predict {folder} {ASKED.get(task, ASKED_ELSE)}"
     blocks.append(Code(f"{line}\nbertwright summary {folder}", "Command line"))

@@ -23,7 +23,7 @@ class Served:
     limit: str
 
     @property
-    def library(self) -> str:
+    def package(self) -> str:
         return "sentence_transformers" if self.theirs.startswith("SentenceTransformer") else "transformers"
 
     def our_code(self, folder: str = ".") -> str:
@@ -33,7 +33,7 @@ class Served:
     def their_code(self, folder: str = ".", *, name: str) -> str:
         """Python that uses the checkpoint in `folder` with the other library. name: of its Hugging Face class."""
         theirs = self.theirs.replace("CLASS", name).replace('"."', json.dumps(folder, ensure_ascii=False))
-        return f"from {self.library} import {re.split('[(.]', theirs)[0]}\n\nprint({theirs})"
+        return f"from {self.package} import {re.split('[(.]', theirs)[0]}\n\nprint({theirs})"
 
 
 _TASKS: Mapping[str, Served] = {
@@ -262,7 +262,7 @@ def _results_table(results: Mapping[str, Any]) -> str:
 
 
 def _use(task: Served, name: str) -> str:
-    theirs = f"or with {task.library.replace('_', '-')} (the class is `{name}`):"
+    theirs = f"or with {task.package.replace('_', '-')} (the class is `{name}`):"
     return f"```python\n{task.our_code()}\n```\n\n{theirs}\n\n```python\n{task.their_code(name=name)}\n```"
 
 
