@@ -119,6 +119,19 @@ def test_transformers_loads_the_checkpoint_and_generates_the_same(objective: str
     assert list(predictor.generate(text, max_new_tokens=8)[0].sequences[0].ids) == expected
 
 
+@pytest.mark.parametrize(("objective", "share"), [("span_corruption", 24**-0.5), ("denoising", 1.0)])
+def test_queries_of_unscaled_scores_take_smaller_steps(objective: str, share: float, tmp_path: Path, sentinel_shards: TokenShards) -> None:
+    keys = {"max_steps": 2, "save_steps": 1, "warmup_steps": 0, "weight_decay": 0.0, "lr_scheduler_type": "constant"}
+    run = pretrain(sentinel_shards.folder, out=tmp_path / "run", config=configured(objective, tmp_path, **keys)).run
+    before, after = (load_file(run / "checkpoints" / f"step-00000{step}" / "model.safetensors") for step in (1, 2))
+    queries = [name for name in before if name.endswith((".q.weight", ".q_proj.weight"))]
+    assert len(queries) == 6
+    for query in queries:
+        key = query.replace(".q", ".k")
+        taken = (after[query] - before[query]).square().mean() / (after[key] - before[key]).square().mean()
+        assert float(taken.sqrt()) == pytest.approx(share, rel=0.2)
+
+
 def test_how_held_out_texts_go_on_stands_in_the_run(tmp_path: Path, sentinel_shards: TokenShards) -> None:
     run = pretrain(sentinel_shards.folder, out=tmp_path / "run", config=configured("clm", tmp_path, eval_steps=3)).run
     told = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]

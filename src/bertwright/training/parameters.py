@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bertwright.blocks.attention import Attention
 from bertwright.errors import InputError
 
 Rule = Literal["muon", "adamw", "adamw_no_decay"]
@@ -52,6 +53,16 @@ def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
     path = f".{name}"
     inside = ".blocks." in path or path.endswith((".encoder.projection.weight", ".decoder.projection.weight", ".dense.weight"))
     return "muon" if optimizer == "muon" and inside else "adamw"
+
+
+def query_factors(model: nn.Module) -> dict[str, float]:
+    """The factor of the learning rate of every query matrix whose scores are not divided by the root of the head size: its inverse, by the matrix's name.
+
+    Such queries begin that much smaller (`initialise`), and a step of every matrix's usual size would let the scores run away: T5's authors train with steps
+    in proportion to a matrix's own size (Shazeer & Stern 2018, section 8).
+    """
+    unscaled = {name: module for name, module in model.named_modules() if isinstance(module, Attention) and module.scale == 1}
+    return {f"{name}.query.weight": module.head_size**-0.5 for name, module in unscaled.items()}
 
 
 class FlatParameters:

@@ -30,6 +30,7 @@ from bertwright.training.filled import FilledSentences
 from bertwright.training.loop import Loop
 from bertwright.training.measuring import measured_by
 from bertwright.training.out_folder import refuse_other_folders
+from bertwright.training.parameters import query_factors
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.pretrained_card import model_card
 from bertwright.training.resuming import Identity, agreed_resume_point
@@ -80,7 +81,16 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         model = _new_model(plan, notes, skip_weights=checkpoint is not None)
         freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
         trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
-        updater = Updater.of(trained, plan.objective, config, device, average=config.ema_decay, average_last=config.average_last)
+        factors = query_factors(trained)
+        updater = Updater.of(
+            trained,
+            plan.objective,
+            config,
+            device,
+            factor_of=lambda name: factors.get(name, 1.0),
+            average=config.ema_decay,
+            average_last=config.average_last,
+        )
         state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater)
         if device.leads and MLM in plan.objective.heads:
             tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
