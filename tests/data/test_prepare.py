@@ -167,6 +167,14 @@ def test_the_fraction_is_kept_and_the_seed_matters() -> None:
     assert len(chosen[0] & chosen[1]) < 200
 
 
+@pytest.mark.parametrize(("small", "expected"), [(10**9, "5.00%"), (1000, "1.00%")])
+def test_more_of_a_small_text_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, expected: str) -> None:
+    monkeypatch.setattr("bertwright.data.prepare.SMALL", small)
+    report, _ = run(corpus(tmp_path, documents=200), tmp_path / "out")
+    assert report.held_out == f"{expected} by a hash of the text"
+    assert (report.validation_documents >= 5) == (expected == "5.00%")
+
+
 def test_a_single_document_is_cut_inside_and_zero_holds_out_nothing(tmp_path: Path) -> None:
     path = corpus(tmp_path, documents=30)
     report, shards = run(path, tmp_path / "one", documents="file", validation_fraction=0.1)

@@ -133,7 +133,6 @@ def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> N
         lowercase=True,
         vocab_size=vocab_size,
         documents="blank_line",
-        validation_fraction=0.05,
         max_seq_length=max_seq_length,
         seed=seed,
         overwrite=True,

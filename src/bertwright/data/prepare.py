@@ -30,6 +30,8 @@ __all__ = ["Plan", "PrepareConfig", "Progress", "plan", "prepare"]
 
 
 MUCH_CHINESE = 0.2  # of the characters: from there on its words matter
+# The share of the documents that is held out, and that of a text of fewer bytes than SMALL.
+HELD_OUT, SMALL_HELD_OUT, SMALL = 0.01, 0.05, 20_000_000
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,13 @@ def _tokenizer(planned: Plan, config: PrepareConfig, show: Callable[[Progress], 
     return tokenizer, None, described
 
 
+def _fraction(planned: Plan, config: PrepareConfig) -> float:
+    """The share of the documents to hold out: of a small text more, or too little would be measured."""
+    if config.validation_fraction is not None:
+        return config.validation_fraction
+    return SMALL_HELD_OUT if 0 < text_size(planned.sources) < SMALL else HELD_OUT
+
+
 class _Corpus:
     """The documents of one preparation on their way into the two splits, and what is counted on the way."""
 
@@ -168,7 +177,7 @@ class _Corpus:
         self.tally = Tally()
         self.text = TextReader(self.tokenizer, unknown_marker=config.unknown_marker)
         self.digests = (array("Q"), array("Q"))  # of the training and the held-out documents, eight bytes each
-        self.held_out = HeldOut(0.0 if planned.validation.files else config.validation_fraction, seed=config.seed)
+        self.held_out = HeldOut(0.0 if planned.validation.files else _fraction(planned, config), seed=config.seed)
 
     def write(self, writer: ShardsWriter, show: Callable[[Progress], None]) -> None:
         """Encodes every document into its split. Raises InputError when there is no text."""
@@ -263,7 +272,7 @@ class _Corpus:
             return "the validation files"
         if self.held_out.cut_inside:
             return "the end of the only document"
-        return f"{self.config.validation_fraction:.2%} by a hash of the text"
+        return f"{self.held_out.fraction:.2%} by a hash of the text"
 
     def _notes(self) -> tuple[str, ...]:
         notes = []

@@ -44,7 +44,7 @@ class PrepareConfig:
     min_frequency
         How often a piece must occur to be an entry; by default 2, and 5 for words.
     validation_fraction
-        Share of the documents to hold out, at least one document; 0 holds out none.
+        Share of the documents to hold out, at least one document; by default 5% of a text below 20 MB, else 1%; 0 holds out none.
     validation_files
         Texts to hold out instead.
     encoding_errors
@@ -69,7 +69,7 @@ class PrepareConfig:
     sentinels: int = 0
     lowercase: bool = False
     min_frequency: int | None = None
-    validation_fraction: float = 0.01
+    validation_fraction: float | None = None
     validation_files: tuple[str, ...] = ()
     encoding_errors: EncodingErrors = "strict"
     max_seq_length: int = 128
@@ -84,7 +84,7 @@ class PrepareConfig:
             for name, allowed in choices.items()
             if (value := getattr(self, name)) is not None and value not in get_args(allowed)
         ]
-        if not 0 <= self.validation_fraction < 1:
+        if self.validation_fraction is not None and not 0 <= self.validation_fraction < 1:
             found.append(f"validation_fraction is {self.validation_fraction}: it must lie in [0, 1)")
         for name in ("vocab_size", "min_frequency"):
             if (number := getattr(self, name)) is not None and number < 1:
