@@ -74,6 +74,15 @@ def test_every_row_is_written(classifier: Path, labelled: Path, call: Call, tmp_
         assert float(row["loss"]) == pytest.approx(-np.log(one.probabilities[label]), abs=1e-5)
 
 
+def test_rows_that_do_not_fit_into_their_table_cost_no_numbers(classifier: Path, call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "tabs.jsonl"
+    path.write_text('{"text": "bar\\tban", "label": "sad"}\n', encoding="utf-8")
+    code, out, err = call(classifier, path, "--rows", tmp_path / "rows.tsv")
+    assert code == 2
+    assert "has a tab or a line break in it" in err
+    assert any(line.startswith("accuracy") for line in out.splitlines())
+
+
 def test_entities_are_measured(checkpoint: Checkpoint, call: Call, tmp_path: Path) -> None:
     tagger = checkpoint(tmp_path, ["O", "B-PLACE", "I-PLACE"], TAG)
     path = tmp_path / "test.conll"

@@ -19,6 +19,7 @@ from bertwright.data.shards import TokenShards
 from bertwright.data.single_sentences import SingleSentences
 from bertwright.data.stream import Stream
 from bertwright.errors import InputError
+from bertwright.evaluation.pretraining import evaluate
 from bertwright.families.presets import preset_architecture
 from bertwright.models import Model
 from bertwright.objectives.config import ObjectiveConfig
@@ -108,6 +109,15 @@ def test_held_out_sentences_are_measured_alike_every_time_and_the_random_state_s
     assert not whole.training
 
 
+def test_a_sentence_alone_in_the_last_batch_counts_neither_way(shards: TokenShards, vocabulary: Vocabulary) -> None:
+    found = contrastive(vocabulary)
+    model = Model(preset_architecture("bert-tiny", vocab_size=53, pad_token_id=0).with_dropout(0.1))
+    stream = Stream(found.source(shards.train, vocabulary, length=16, seed=3), seed=3)
+    whole, more = (evaluate(model, found, stream, samples=count, batch_size=4) for count in (4, 5))
+    assert more["contrastive_count"] == whole["contrastive_count"] == 4
+    assert (more["contrastive_loss"], more["contrastive_accuracy"]) == (whole["contrastive_loss"], whole["contrastive_accuracy"])
+
+
 def test_smaller_passes_and_more_processes_are_refused_and_why_is_said(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     with pytest.raises(InputError, match=r"objective contrastive compares the rows of a batch .*: leave micro_batch_size out, or take batch_size 4"):
         pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, micro_batch_size=4))
@@ -145,6 +155,7 @@ def test_a_tiny_model_overfits_ten_sentences(
     assert found[0]["contrastive_loss"] > 0.6
     assert sum(row["contrastive_loss"] for row in found[-10:]) / 10 < 0.3 * found[0]["contrastive_loss"]
     assert result.metrics["eval_contrastive_accuracy"] > 0.7  # of ten, where chance has one
+    assert "chance_loss" not in result.metrics  # which is one of tokens
 
 
 @pytest.mark.parametrize("choice", [{}, {"bf16": True, "optimizer": "adamw", "contrastive_pooling": "mean"}], ids=["cls", "mean-bf16"])

@@ -151,16 +151,14 @@ def _evaluate_rows(predictor: "Predictor", data: list[str], labelled: LabelledFl
             found = evaluate_labelled(predictor, *data, max_seq_length=max_seq_length, passed=passed, **columns)
         for line in _notes(found):
             print(line, file=sys.stderr)
+        # Shown before the rows are written, which may not fit into their kind of table.
+        print(json_format.dumps({"checkpoint": str(predictor.checkpoint), "file": data[0], **found.to_json()}) if as_json else "\n".join(labelled_lines(found)))
         if writer is not None:
             rows = found.rows()
             while batch := list(islice(rows, ROWS_AT_ONCE)):
                 writer.write(batch)
     if writer is not None:
         print(f"{writer.rows:,} rows in {writer.path}", file=sys.stderr)
-    if as_json:
-        print(json_format.dumps({"checkpoint": str(predictor.checkpoint), "file": data[0], **found.to_json()}))
-    else:
-        print("\n".join(labelled_lines(found)))
 
 
 def _notes(found: "Evaluated") -> list[str]:

@@ -65,7 +65,7 @@ class Contrastive(Objective):
             input_ids=torch.cat([ids, ids]),
             layout=Padded(twice),
             mask=twice,
-            weights={"contrastive": float(len(ids))},
+            weights={"contrastive": float(len(ids)) if len(ids) > 1 else 0.0},  # a sentence alone has none to be told from
             numbers=numbers,
             tokens=2 * int(samples.lengths.sum()),
         )
@@ -76,7 +76,7 @@ class Contrastive(Objective):
         first, second = self._vectors(model, batch).chunk(2)
         similar = F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T / self.temperature
         own = torch.arange(len(first), device=first.device)
-        return {"contrastive": Term(F.cross_entropy(similar, own, reduction="sum"), hits=(similar.detach().argmax(1) == own).sum())}
+        return {"contrastive": Term(F.cross_entropy(similar, own, reduction="sum"), hits=(similar.detach().argmax(1) == own).sum() * (len(own) > 1))}
 
     def measures(self, model: nn.Module, batch: Batch) -> Losses:
         device = batch.input_ids.device

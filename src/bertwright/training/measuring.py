@@ -5,19 +5,20 @@ from collections.abc import Callable
 from torch import nn
 
 from bertwright.data.shards import TokenShards
-from bertwright.evaluation.pretraining import HeldOut, chance, evaluate, held_out_text
+from bertwright.evaluation.pretraining import PREDICT_TOKENS, HeldOut, chance, evaluate, held_out_text
 from bertwright.training.plan import Plan
 
 
 def measured_by(plan: Plan, model: nn.Module, notes: list[str]) -> Callable[[], dict[str, float]]:
-    """The numbers of the held-out text as eval_<name>, beside chance, and those of each text to be measured too as eval_<text>_<name>.
+    """The numbers of the held-out text as eval_<name>, beside chance where tokens are predicted, and those of each text to be measured too as eval_<text>_<name>.
 
     Gives none where the run's own held-out text has nothing to predict; what cannot be measured is added to the notes.
     """
     own = _held_out(plan, plan.shards)
     notes.append("the held-out text has nothing to predict: training goes on without evaluation" if own is None else own.note)
     others = _others(plan, notes) if own is not None else {}
-    baseline = chance(plan.vocabulary.size, plan.shards.train)
+    tokens = own is not None and any(term in PREDICT_TOKENS for term in own.objective.terms)
+    baseline = chance(plan.vocabulary.size, plan.shards.train) if tokens else {}
 
     def measure() -> dict[str, float]:
         if own is None:
