@@ -142,7 +142,7 @@ def test_unknown_tokens_stay_and_are_not_predicted(text: TokenShards) -> None:
     assert (batch.prediction_labels == batch.target_ids[real]).all()
 
 
-@pytest.mark.parametrize("noises", ["infilling+permutation", "infilling:0.9+rotation", "masking:0.2+deletion:0.2+permutation:0.5+rotation:0.5"])
+@pytest.mark.parametrize("noises", ["infilling+permutation", "infilling:0.5+rotation", "masking:0.2+deletion:0.2+permutation:0.5+rotation:0.5"])
 def test_rows_fit_the_positions_and_are_the_same_in_any_batch(noises: str, text: TokenShards) -> None:
     made = objective(ObjectiveConfig(objective="denoising", noises=noises, mean_span_length=1.0), VOCABULARY)
     assert isinstance(made, Denoising)
@@ -220,3 +220,9 @@ def test_noises_that_cannot_stand_are_refused(config: dict[str, float | str], wo
 def test_gaps_longer_than_a_row_are_refused(text: TokenShards) -> None:
     with pytest.raises(InputError, match="mean_span_length 60 is longer than a row of 48 tokens"):
         stream(text, Denoising(VOCABULARY, mean_length=60.0))
+
+
+def test_more_infilling_than_gaps_can_take_is_refused(text: TokenShards) -> None:
+    with pytest.raises(InputError, match=r"infilling is to take 0.8 of the tokens, and gaps of 3 with a token between each two take at most 0.75: take a lower rate"):
+        stream(text, Denoising(VOCABULARY, noises={"infilling": 0.8}))
+    stream(text, Denoising(VOCABULARY, noises={"infilling": 0.75}))

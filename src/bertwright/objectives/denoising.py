@@ -87,7 +87,13 @@ class Denoising(Rewriting):
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         if self.mean_length > length:
             raise InputError(f"mean_span_length {self.mean_length:g} is longer than a row of {length} tokens: take shorter spans, or longer rows")
-        gaps = length * self.noises.get("infilling", 0.0) / self.mean_length
+        rate, most = self.noises.get("infilling", 0.0), self.mean_length / (self.mean_length + 1)
+        if rate > most:
+            raise InputError(
+                f"infilling is to take {rate:g} of the tokens, and gaps of {self.mean_length:g} with a token between each two take at most {most:.3g}: "
+                f"take a lower rate, or a larger mean_span_length"
+            )
+        gaps = length * rate / self.mean_length
         frame = 2 + (math.ceil(gaps * math.exp(-self.mean_length)) + SPARE if gaps else 0)
         width = max(1, length - min(frame, length // 2))
         return Passages(split, vocabulary, width=width, length=length, seed=seed, sentences="permutation" in self.noises)
