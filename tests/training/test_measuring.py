@@ -58,6 +58,15 @@ def test_a_text_in_a_folder_named_as_a_loss_leaves_that_loss_alone(
     assert beside.metrics["eval_mlm_text_mlm_loss"] != alone.metrics["eval_mlm_loss"]
 
 
+def test_a_text_to_measure_may_come_to_a_run_that_has_begun(tmp_path: Path, shards: TokenShards, config: PretrainConfig, general: TokenShards) -> None:
+    whole = pretrain(shards.folder, out=tmp_path / "whole", config=config)
+    pretrain(shards.folder, out=tmp_path / "run", config=config)
+    again = dataclasses.replace(config, resume_from_checkpoint=str(tmp_path / "run" / "checkpoints" / "step-000002"), also_evaluate=(str(general.folder),))
+    rest = pretrain(shards.folder, out=tmp_path / "run", config=again)
+    assert rest.metrics["eval_mlm_loss"] == whole.metrics["eval_mlm_loss"]
+    assert ["eval_general_mlm_loss" in row for row in evaluated(tmp_path / "run")] == [False, True]
+
+
 def test_from_new_weights_nothing_is_measured_before_the_first_step(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     pretrain(shards.folder, out=tmp_path / "run", config=config)
     assert [row["step"] for row in evaluated(tmp_path / "run")] == [2, 4]

@@ -25,7 +25,6 @@ OWN = {
     *OVER,
     *BEGUN,
     "cooldown_from",
-    "also_evaluate",
     "eval_steps",
     "eval_samples",
     "init_from",

@@ -19,6 +19,7 @@ FREE_ON_RESUME = (
     "tensorboard",
     "verify",
     "test",
+    "also_evaluate",
 )
 # Keys that follow the hardware unless they are given: a run may go on elsewhere.
 OF_THE_HARDWARE = ("bf16", "fp16")
