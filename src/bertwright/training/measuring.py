@@ -10,7 +10,7 @@ from bertwright.training.plan import Plan
 
 
 def measured_by(plan: Plan, model: nn.Module, notes: list[str]) -> Callable[[], dict[str, float]]:
-    """The numbers of the held-out text as eval_<name>, beside chance where tokens are predicted, and those of each text to be measured too as eval_<text>_<name>.
+    """The numbers of the held-out text as eval_<name>, beside chance where tokens are predicted, and those of each other text as eval_<text>_<name>.
 
     Gives none where the run's own held-out text has nothing to predict; what cannot be measured is added to the notes.
     """
