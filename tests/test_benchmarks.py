@@ -39,3 +39,17 @@ def test_a_recipes_loss_stands_beside_what_shares_alone_give(tmp_path: Path) -> 
     assert (found["seconds"], found["losses"]) == ([0.0, 120.0], [0.5, 0.5])
     assert found["beside"] == pytest.approx(0.5623, abs=1e-4), "-0.25 ln 0.25 - 0.75 ln 0.75"
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_a_tricks_gain_is_paired_by_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from tricks import rows, scores_of
+
+    for name, values in (("plain", (0.5, 0.6, 0.7)), ("fgm", (0.52, 0.63, 0.71))):
+        runs = [{"values": {"seed": seed}, "metrics": {"test": {"accuracy": values[seed]}}} for seed in (2, 0, 1)]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sweep.json").write_text(json.dumps({"runs": runs}), encoding="utf-8")
+    plain, fgm = rows({name: scores_of(tmp_path / name, "accuracy") for name in ("plain", "fgm")})
+    assert plain == ("plain", "0.6000", "0.1000", "", "")
+    # Differences 0.02, 0.03, 0.01: 4.303 (Student's t, 2 degrees of freedom) * 0.01 / sqrt(3) = 0.0248.
+    assert fgm == ("fgm", "0.6200", "0.0954", "+0.0200", "-0.0048 to +0.0448")
