@@ -52,6 +52,16 @@ def test_a_pre_training_shows_its_curves_and_the_masks_it_filled(pretraining: Pa
     assert {"masked_loss", "next_sentence_loss", "learning_rate", "gradient_norm", "throughput", "eval_mlm_accuracy"} <= names
 
 
+def test_a_training_on_replaced_tokens_is_held_against_saying_none(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
+    rows: list[dict[str, Any]] = [{"step": step, "kind": "train", "loss": 27.0, "mlm_loss": 6.5, "rtd_loss": 20.5, "replaced": 0.125} for step in (1, 2)]
+    rows += [{"step": 2, "kind": "evaluate", "eval_mlm_loss": 6.25, "eval_rtd_loss": 0.4, "eval_rtd_accuracy": 0.8625}]
+    folder = folder_of(tmp_path / "rtd").config(model="electra-mini", objective="rtd").lines("metrics.jsonl", rows)
+    page = ask(write_report(folder.path))
+    for said in ("replaced tokens told", "86.2%", "87.5% are not replaced", "the generator's", "Replaced-token loss (nats)", "always the same answer 0.377"):
+        assert said in page.text, said
+    assert "20.5" not in page.text, "the logged loss has the objective's weight in it"
+
+
 @pytest.mark.usefixtures("without_pictures")
 def test_a_loss_that_is_of_no_tokens_is_not_called_a_masked_one(tmp_path: Path, folder_of: Any, ask: Ask) -> None:
     rows: list[dict[str, Any]] = [{"step": step, "kind": "train", "loss": 2.0, "contrastive_loss": 2.0} for step in (1, 2)]

@@ -17,6 +17,12 @@ from bertwright.reports.wording import number, share
 FILLED_SHOWN = 8  # moments of the training at which filled masks are shown
 # The term of each objective whose loss is that of a token: what is predicted, in words.
 PREDICTED = {"mlm": "masked tokens", "clm": "next tokens", "span_corruption": "tokens of gaps", "prefix_lm": "next tokens", "denoising": "tokens restored"}
+# Terms that decide between two answers: what is right of them, and their loss, in words.
+DECIDED = {
+    "rtd": ("replaced tokens told", "Replaced-token loss"),
+    "nsp": ("next sentences right", "Next-sentence loss"),
+    "sop": ("orders of sentences right", "Sentence-order loss"),
+}
 
 
 def pretrained_sections(run: RunFiles, figures: Path) -> list[Section]:
@@ -43,12 +49,11 @@ def _loss_title(name: str | None) -> str:
 def _result(run: RunFiles) -> list[Block]:
     last, term = run.last("evaluate"), _predicted(run)
     trained, key = run.trained, f"eval_{term}_loss" if term else "eval_loss"
-    notes = [_chances(last)] if term else []
+    notes = [_chances(last), "the generator's" if "eval_rtd_loss" in last else ""] if term else []
     tiles = [Tile(name=f"{_loss_title(term).lower()}, held out", value=number(last[key]), notes=notes)] if key in last else []
-    told = [(f"eval_{term}_accuracy", f"{PREDICTED[term]} right")] if term else []
-    for key, name in (*told, ("eval_nsp_accuracy", "next sentences right")):
-        if isinstance(last.get(key), int | float):
-            tiles.append(Tile(name=name, value=share(last[key]), notes=["chance 50%" if "nsp" in key else ""]))
+    told = [(f"eval_{term}_accuracy", f"{PREDICTED[term]} right", "")] if term else []
+    told += [(f"eval_{decided}_accuracy", name, _guessed(run, decided)[1]) for decided, (name, _) in DECIDED.items()]
+    tiles += [Tile(name=name, value=share(last[key]), notes=[note]) for key, name, note in told if isinstance(last.get(key), int | float)]
     if isinstance(last.get("eval_perplexity"), int | float):
         tiles.append(Tile(name="perplexity", value=number(last["eval_perplexity"])))
     if trained and isinstance(trained[-1].get("tokens"), int | float):
@@ -56,6 +61,16 @@ def _result(run: RunFiles) -> list[Block]:
     if not tiles and trained:
         tiles = [Tile(name="training loss", value=number(trained[-1].get("loss")))]
     return [Tiles(tiles)] if tiles else [Prose("Nothing was measured yet.")]
+
+
+def _guessed(run: RunFiles, term: str) -> tuple[float, str]:
+    """The loss of an answer that is always the same, and what share of them it gets right: of replaced tokens, "none"."""
+    replaced = [value for _, value in series(run.trained, "replaced")]
+    rate = float(np.mean(replaced[len(replaced) // 2 :])) if term == "rtd" and replaced else 0.5
+    if not 0 < rate < 1:
+        return 0.0, ""
+    entropy = -rate * math.log(rate) - (1 - rate) * math.log(1 - rate)
+    return entropy, f"{share(1 - rate)} are not replaced" if term == "rtd" else "chance 50%"
 
 
 def _chances(last: Mapping[str, Any]) -> str:
@@ -74,16 +89,20 @@ def _panels(run: RunFiles) -> list[Panel]:
     best = min(series(records, "eval_loss"), key=lambda point: point[1], default=(None, None))[0]
     return [
         Panel(name=name, title=f"{_loss_title(term)} (nats)", curves=predicted, references=references, best=best),
-        Panel(
-            name="next_sentence_loss",
-            title="Next-sentence loss (nats)",
-            curves=_pair(series(trained, "nsp_loss"), series(records, "eval_nsp_loss")),
-            references={"chance": math.log(2)},
-        ),
+        *(_decided(run, decided) for decided in DECIDED),
         *forgetting_panels(run),
         *metric_panels(records, first=f"{term}_accuracy" if term else None, best=best, most=3),
         *rate_panels(run),
     ]
+
+
+def _decided(run: RunFiles, term: str) -> Panel:
+    # A run's log has the loss of replaced tokens times its weight, which evaluations leave out.
+    training = [] if term == "rtd" else series(run.trained, f"{term}_loss")
+    title = DECIDED[term][1]
+    curves = _pair(training, series(run.records, f"eval_{term}_loss"))
+    references = {"always the same answer" if term == "rtd" else "chance": _guessed(run, term)[0]}
+    return Panel(name=title.lower().replace("-", "_").replace(" ", "_"), title=f"{title} (nats)", curves=curves, references=references)
 
 
 def _pair(training: list[tuple[float, float]], validation: list[tuple[float, float]]) -> list[Curve]:

@@ -37,6 +37,10 @@ NAMES = {
     "nsp_loss": "next-sentence loss",
     "mlm_accuracy": "masked-token accuracy",
     "nsp_accuracy": "next-sentence accuracy",
+    "sop_loss": "sentence-order loss",
+    "sop_accuracy": "sentence-order accuracy",
+    "rtd_loss": "replaced-token loss",
+    "rtd_accuracy": "replaced-token accuracy",
 }
 TASKS = {
     "classify": "classification",
