@@ -14,9 +14,9 @@ from bertwright.models.starts import offsets, start_at_frequencies, start_at_nei
 LENGTH = 64
 
 
-def model(name: str = "bert-mini") -> Model:
+def model(name: str = "bert-mini", **keys: int) -> Model:
     torch.manual_seed(0)
-    return Model(preset_architecture(name, vocab_size=500, max_position_embeddings=128), (MLM,)).eval()
+    return Model(preset_architecture(name, vocab_size=500, max_position_embeddings=128, **keys), (MLM,)).eval()
 
 
 def attention_at(made: Model, offset_of_head: list[int]) -> torch.Tensor:
@@ -35,9 +35,11 @@ def test_offsets_go_outwards_to_both_sides() -> None:
     assert offsets(6) == [-1, 1, -2, 2, -3, 3]
 
 
-@pytest.mark.parametrize("name", ["bert-tiny", "bert-mini"])
-def test_attention_at_step_0_sits_on_the_offsets_in_every_head_of_every_layer(name: str) -> None:
-    made = model(name)
+@pytest.mark.parametrize(
+    ("name", "keys"), [("bert-tiny", {}), ("bert-mini", {}), ("albert-mini", {}), ("albert-mini", {"inner_group_num": 2}), ("electra-mini", {})], ids=str
+)
+def test_attention_at_step_0_sits_on_the_offsets_in_every_head_of_every_layer(name: str, keys: dict[str, int]) -> None:
+    made = model(name, **keys)
     wanted = offsets(made.architecture.encoder.block.num_heads)
     before = attention_at(made, wanted)
     start_at_neighbours(made)
@@ -45,6 +47,17 @@ def test_attention_at_step_0_sits_on_the_offsets_in_every_head_of_every_layer(na
     assert before.max() < 0.1
     assert after.min() > 0.4, after
     assert after[0].min() > 0.8, after
+
+
+def test_words_pass_a_projection_apart_from_positions_and_at_their_own_size() -> None:
+    made = model("albert-mini")
+    start_at_neighbours(made)
+    assert made.encoder.projection is not None
+    words = torch.cat([torch.zeros(100, 64), torch.randn(100, 64, generator=torch.Generator().manual_seed(0))], dim=1)
+    with torch.no_grad():
+        found = made.encoder.projection(words)
+    assert not found[:, :64].any()
+    assert found[:, 64:].std().item() == pytest.approx(1, rel=0.1)
 
 
 def test_a_head_looks_at_its_own_offset_and_at_no_other() -> None:

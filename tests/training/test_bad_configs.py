@@ -43,6 +43,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a rhythm of nothing": ({"save_steps": 0}, ["save_steps is 0", "or epoch"]),
     "unknown optimizer": ({"optimizer": "sgd"}, ["optimizer is 'sgd'", "muon, adamw"]),
     "unknown start": ({"start": "warm"}, ["start is 'warm'", "neighbours, random"]),
+    "a start for one model of two": ({"objective": "rtd", "model": "electra-tiny", "start": "neighbours"}, ["start neighbours", "take start random"]),
     "unknown objective": ({"objective": "nsp"}, ["objective is 'nsp'", "mlm+nsp, mlm"]),
     "two precisions": ({"bf16": True, "fp16": True}, ["bf16 and fp16 are both given", "take one"]),
     "float16 on a CPU": ({"fp16": True}, ["fp16 needs a GPU", "leave it out"]),

@@ -4,7 +4,7 @@ import math
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bertwright.architecture import Absolute, Architecture
 from bertwright.blocks.attention import Attention
@@ -26,9 +26,9 @@ def offsets(num_heads: int) -> list[int]:
 
 
 def knows_neighbours(architecture: Architecture) -> bool:
-    """Whether `start_at_neighbours` can be used: learned absolute positions, in an encoder as wide as its embeddings and without shared layers."""
+    """Whether `start_at_neighbours` can be used: learned absolute positions, in an encoder with its norms behind the sublayers."""
     encoder = architecture.encoder
-    if encoder is None or architecture.decoder is not None or encoder.projection or encoder.groups:
+    if encoder is None or architecture.decoder is not None:
         return False
     return isinstance(encoder.positions, Absolute) and not encoder.block.norm_first
 
@@ -37,16 +37,17 @@ def knows_neighbours(architecture: Architecture) -> bool:
 def start_at_neighbours(model: Model) -> None:
     """Sets a stock BERT's embeddings, queries and keys so that every head begins by looking at one neighbour.
 
-    The first `head_size` dimensions of the embeddings belong to positions: sinusoids of irregular frequencies (frequency i
-    is pi times the fractional part of i times the golden ratio), so that the dot product of two positions peaks at one
+    The first `head_size` dimensions of the embeddings, or half of them where they have fewer than twice that, belong to positions: sinusoids of irregular
+    frequencies (frequency i is pi times the fractional part of i times the golden ratio), so that the dot product of two positions peaks at one
     offset. Word and segment vectors start at zero there, positions at zero elsewhere. In every head of every layer the
     query takes that subspace as it is and the key takes it rotated by the head's offset; the rest of both starts at a
-    tenth of its usual size. Nothing about the architecture changes. An odd head size leaves its last dimension as it was.
+    tenth of its usual size. A projection of the embeddings (ALBERT's) begins by handing positions on as they are and the words to the other dimensions.
+    Nothing about the architecture changes. An odd head size leaves its last dimension as it was.
     """
     encoder = model.encoder
     if encoder is None or not isinstance(encoder.positions, AbsolutePosition):
         raise ValueError("this start needs an encoder with learned absolute positions")
-    half = encoder.data.block.head_size // 2
+    half = min(encoder.data.block.head_size // 2, model.architecture.embedding_size // 4)
     width = 2 * half
     frequencies = math.pi * torch.frac(torch.arange(1, half + 1, dtype=torch.float64) * GOLDEN)
     places = torch.arange(len(encoder.positions.weight), dtype=torch.float64)
@@ -56,7 +57,9 @@ def start_at_neighbours(model: Model) -> None:
         encoder.segments.weight[:, :width] = 0
     encoder.positions.weight.zero_()
     encoder.positions.weight[:, :width] = (AMPLITUDE * torch.cat([angles.cos(), angles.sin()], dim=1)).float()
-    for layer in encoder.in_order():
+    if encoder.projection is not None:
+        _hand_on(encoder.projection, width)
+    for layer in dict.fromkeys(encoder.in_order()):  # shared ones once
         _look_at_neighbours(layer.attention, frequencies)
 
 
@@ -73,14 +76,22 @@ def start_at_frequencies(model: Model, counts: Tensor) -> None:
         bias.copy_((smoothed / smoothed.sum()).log())
 
 
+def _hand_on(projection: nn.Linear, width: int) -> None:
+    """The first `width` dimensions as they are, the others to the rest of the outputs at their own size."""
+    projection.weight.zero_()
+    projection.weight[:width, :width] = torch.eye(width)
+    nn.init.normal_(projection.weight[width:, width:], std=(projection.in_features - width) ** -0.5)
+
+
 def _look_at_neighbours(attention: Attention, frequencies: Tensor) -> None:
     width = 2 * len(frequencies)
+    sharpness = SHARPNESS * math.sqrt(2 * (attention.head_size // 2) / width)  # as sharp where positions have fewer dimensions than a head
     attention.query.weight *= REST
     attention.key.weight *= REST
     for head, offset in enumerate(offsets(attention.num_heads)):
         rows = slice(head * attention.head_size, head * attention.head_size + width)
-        attention.query.weight[rows, :width] = SHARPNESS * torch.eye(width)
+        attention.query.weight[rows, :width] = sharpness * torch.eye(width)
         # cos(w(j - offset)) and sin(w(j - offset)) from cos(wj) and sin(wj): a query at i meets its like at j = i + offset.
         cos, sin = torch.diag((frequencies * offset).cos()), torch.diag((frequencies * offset).sin())
         rotation = torch.cat([torch.cat([cos, sin], dim=1), torch.cat([-sin, cos], dim=1)])
-        attention.key.weight[rows, :width] = (SHARPNESS * rotation).float()
+        attention.key.weight[rows, :width] = (sharpness * rotation).float()

