@@ -120,6 +120,11 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
             evaluations.append({"epoch": state.epoch, "seconds": time.perf_counter() - started, "metrics": found})
             print(f"  epoch {state.epoch:g}, {evaluations[-1]['seconds']:.0f} s: {found}", file=sys.stderr)
 
+    class InOrder(transformers.Trainer):
+        def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+            # With batches of like length the Trainer puts the measured rows in another order too, away from their labels.
+            return torch.utils.data.SequentialSampler(eval_dataset)
+
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):  # where the Trainer logs, so that JSON alone is printed
         arguments = transformers.TrainingArguments(
             output_dir=folder,
@@ -137,7 +142,7 @@ def train_with_trainer(weights: str, splits: Any, *, epochs: float, batch_size: 
             report_to="none",
             disable_tqdm=True,
         )
-        trainer = transformers.Trainer(
+        trainer = InOrder(
             model=prepared.model,
             args=arguments,
             train_dataset=prepared.splits["train"],

@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from bertwright.data.labelled.config import DataConfig
+from bertwright.data.labelled.reading import read_splits
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if path.name not in ("contenders.py", "measurement.py"))
@@ -53,3 +57,17 @@ def test_a_tricks_gain_is_paired_by_seed(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert plain == ("plain", "0.6000", "0.1000", "", "")
     # Differences 0.02, 0.03, 0.01: 4.303 (Student's t, 2 degrees of freedom) * 0.01 / sqrt(3) = 0.0248.
     assert fgm == ("fgm", "0.6200", "0.0954", "+0.0200", "-0.0048 to +0.0448")
+
+
+def test_the_rival_is_measured_on_each_rows_own_label(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Callable[[str], Path]) -> None:
+    """In batches of like length the Trainer orders the rows to measure by length too."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from finetune_beside_trainer import train_with_trainer
+
+    told = ("bar", "ban")
+    rows = [" ".join([told[number % 2], *["den"] * (number % 13)]) + f",{'yes' if number % 2 == 0 else 'no'}" for number in range(104)]
+    for name in ("train", "validation"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    splits = read_splits(str(tmp_path / "train.csv"), DataConfig(validation=str(tmp_path / "validation.csv")))
+    found = train_with_trainer(str(start("bert")), splits, epochs=4, batch_size=8, learning_rate=1e-3, seed=0, quick=True)
+    assert found["evaluations"][-1]["metrics"]["accuracy"] > 0.95
