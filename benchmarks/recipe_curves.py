@@ -58,9 +58,10 @@ def _beside(objective: str, trained: list[dict[str, Any]], last: dict[str, Any])
     """The loss of a model that knows only how frequent each answer is."""
     if objective != "rtd":
         return last["unigram_entropy"], f"word frequencies alone {last['unigram_entropy']:.3f}, chance {last['chance_loss']:.3f}"
-    share = float(np.mean([one["replaced"] for one in trained[len(trained) // 2 :]]))
-    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
-    return entropy, f"their share alone {entropy:.3f} ({share:.1%} replaced)"
+    from bertwright.evaluation.pretraining import saying_none
+
+    right, loss = saying_none([one["replaced"] for one in trained])
+    return loss, f"their share alone {loss:.3f} ({1 - right:.1%} replaced)"
 
 
 def _row(one: dict[str, Any]) -> list[str]:

@@ -7,12 +7,10 @@ A run that has finished in --out is not trained again.
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-from measurement import WORK, describe_machine, table, write_results
+from measurement import WORK, bertwright, describe_machine, table, write_results
 from scipy import stats
 
 PLAIN = "plain"
@@ -33,8 +31,7 @@ def main() -> None:
     for name in TRICKS:
         folder = options.out / name.replace(" ", "-")
         given = [options.weights, options.train, "--validation", options.validation, "--test", options.test, "--config", options.config]
-        words = [*given, *TRICKS[name], "--seeds", str(options.seeds), "--out", folder]
-        subprocess.run([sys.executable, "-m", "bertwright", "finetune", *map(str, words)], check=True, stdout=sys.stderr)
+        bertwright("finetune", *map(str, given), *TRICKS[name], "--seeds", str(options.seeds), "--out", str(folder))
         scores[name] = scores_of(folder, options.metric)
     print(describe_machine() + "\n")
     print(table((f"test {options.metric}, {options.seeds} seeds", "mean", "deviation", "above plain", "95% interval"), rows(scores)))
@@ -52,7 +49,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--out", type=Path, default=WORK / "tricks", help="folder of the runs")
     parser.add_argument("--results", type=Path, default=WORK / "tricks.json")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error("an interval needs two seeds or more")
+    return options
 
 
 def scores_of(folder: Path, metric: str) -> np.ndarray:

@@ -79,6 +79,10 @@ def test_the_architecture_and_the_parameters_are_those_of_a_stock_bert() -> None
 
 
 def test_an_odd_head_size_and_a_single_head_work_too() -> None:
+    lone = model("albert-mini", num_attention_heads=1, hidden_size=64)  # whose head is as wide as its hidden state
+    start_at_neighbours(lone)
+    assert lone.encoder.projection is not None
+    assert lone.encoder.projection.weight[:, 64:].any(), "no word reaches the first layer"
     found = preset_architecture("bert-tiny", vocab_size=50, max_position_embeddings=32)
     block = dataclasses.replace(found.encoder.block, hidden_size=45, num_heads=5)
     odd: Architecture = dataclasses.replace(found, embedding_size=45, encoder=dataclasses.replace(found.encoder, block=block))

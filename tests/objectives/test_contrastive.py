@@ -121,6 +121,8 @@ def test_a_sentence_alone_in_the_last_batch_counts_neither_way(shards: TokenShar
 def test_smaller_passes_and_more_processes_are_refused_and_why_is_said(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
     with pytest.raises(InputError, match=r"objective contrastive compares the rows of a batch .*: leave micro_batch_size out, or take batch_size 4"):
         pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, micro_batch_size=4))
+    with pytest.raises(InputError, match=r"objective contrastive compares the rows of a batch .* batch_size is 1: take 2 or more"):
+        pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, batch_size=1))
     with pytest.raises(InputError, match=r"objective contrastive compares the rows of a batch .*: run it without torchrun"):
         make_plan(shards, config, Device(torch.device("cpu"), torch.float32, 0, 2))
     assert make_plan(shards, dataclasses.replace(config, batch_size=4096), Device(torch.device("cpu"), torch.float32)).config.micro_batch_size == 4096

@@ -44,7 +44,7 @@ class PrepareConfig:
     min_frequency
         How often a piece must occur to be an entry; by default 2, and 5 for words.
     validation_fraction
-        Share of the documents to hold out, at least one document; by default 5% of a text below 20 MB, else 1%; 0 holds out none.
+        Share of the documents to hold out, at least one document; by default 5% of files below 20 MB, else 1%; 0 holds out none.
     validation_files
         Texts to hold out instead.
     encoding_errors

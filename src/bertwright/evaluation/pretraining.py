@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,15 @@ def evaluate(model: nn.Module, objective: Objective, stream: Stream, *, samples:
     if objective.terms[0] in PREDICT_TOKENS:
         found["perplexity"] = math.exp(min(means[f"{objective.terms[0]}_loss"], 700.0))
     return {**found, "samples": float(number)}
+
+
+def saying_none(replaced: Sequence[float]) -> tuple[float, float]:
+    """What a discriminator reaches that takes no token for a replaced one: the share it gets right, and its loss in nats where it knows that share.
+
+    replaced: the shares of replaced tokens that a training logged, the later half of which count; one at least.
+    """
+    share = float(np.mean(replaced[len(replaced) // 2 :]))
+    return 1 - share, -sum(part * math.log(part) for part in (share, 1 - share) if part > 0)
 
 
 def as_masked(found: Mapping[str, float]) -> dict[str, float]:

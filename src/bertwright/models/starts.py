@@ -37,17 +37,19 @@ def knows_neighbours(architecture: Architecture) -> bool:
 def start_at_neighbours(model: Model) -> None:
     """Sets a stock BERT's embeddings, queries and keys so that every head begins by looking at one neighbour.
 
-    The first `head_size` dimensions of the embeddings, or half of them where they have fewer than twice that, belong to positions: sinusoids of irregular
-    frequencies (frequency i is pi times the fractional part of i times the golden ratio), so that the dot product of two positions peaks at one
-    offset. Word and segment vectors start at zero there, positions at zero elsewhere. In every head of every layer the
-    query takes that subspace as it is and the key takes it rotated by the head's offset; the rest of both starts at a
-    tenth of its usual size. A projection of the embeddings (ALBERT's) begins by handing positions on as they are and the words to the other dimensions.
-    Nothing about the architecture changes. An odd head size leaves its last dimension as it was.
+    The first `head_size` dimensions of the embeddings, or half of them or of the hidden state where these have fewer than twice that, belong to positions:
+    sinusoids of irregular frequencies (frequency i is pi times the fractional part of i times the golden ratio), so that the dot product of two positions
+    peaks at one offset. Word and segment vectors start at zero there, positions at zero elsewhere. In every head of every layer the query takes that subspace
+    as it is and the key takes it rotated by the head's offset; the rest of both starts at a tenth of its usual size. A projection of the embeddings (ALBERT's)
+    begins by handing positions on as they are and the words to the other dimensions.
+    Nothing about the architecture changes. An odd head size leaves its last dimension as it was. Raises ValueError where there is no encoder with learned
+    absolute positions.
     """
     encoder = model.encoder
     if encoder is None or not isinstance(encoder.positions, AbsolutePosition):
         raise ValueError("this start needs an encoder with learned absolute positions")
-    half = min(encoder.data.block.head_size // 2, model.architecture.embedding_size // 4)
+    block = encoder.data.block
+    half = min(block.head_size // 2, model.architecture.embedding_size // 4, block.hidden_size // 4)  # the other half is the words'
     width = 2 * half
     frequencies = math.pi * torch.frac(torch.arange(1, half + 1, dtype=torch.float64) * GOLDEN)
     places = torch.arange(len(encoder.positions.weight), dtype=torch.float64)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bertwright.evaluation.pretraining import saying_none
 from bertwright.reports.account import cost_section, settings_sections, trouble, use_section
 from bertwright.reports.content import Block, Cell, Drawings, Prose, Section, Table, Tile, Tiles
 from bertwright.reports.curves import Curve, Panel, draw_panels, metric_panels, series
@@ -64,13 +65,12 @@ def _result(run: RunFiles) -> list[Block]:
 
 
 def _guessed(run: RunFiles, term: str) -> tuple[float, str]:
-    """The loss of an answer that is always the same, and what share of them it gets right: of replaced tokens, "none"."""
+    """The loss of an answer that is always the same, and in words what share of them it gets right: of replaced tokens, "none"."""
     replaced = [value for _, value in series(run.trained, "replaced")]
-    rate = float(np.mean(replaced[len(replaced) // 2 :])) if term == "rtd" and replaced else 0.5
-    if not 0 < rate < 1:
-        return 0.0, ""
-    entropy = -rate * math.log(rate) - (1 - rate) * math.log(1 - rate)
-    return entropy, f"{share(1 - rate)} are not replaced" if term == "rtd" else "chance 50%"
+    if term != "rtd" or not replaced:
+        return math.log(2), "chance 50%"
+    right, loss = saying_none(replaced)
+    return loss, f"{share(right)} are not replaced"
 
 
 def _chances(last: Mapping[str, Any]) -> str:

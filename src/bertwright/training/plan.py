@@ -288,8 +288,10 @@ def _new_start(objective: str, architecture: Architecture) -> str:
 
 
 def _one_pass(resolved: PretrainConfig, given: PretrainConfig, device: Device) -> PretrainConfig:
-    """The whole batch as one pass. Raises InputError where more are asked for."""
+    """The whole batch as one pass. Raises InputError where more are asked for, or a row has no other in its batch."""
     size, micro = resolved.batch_size or 1, given.micro_batch_size
+    if size == 1:
+        raise InputError(f"objective {given.objective} compares the rows of a batch with each other, and batch_size is 1: take 2 or more")
     if device.world_size > 1 or (micro is not None and micro < size):
         raise InputError(
             f"objective {given.objective} compares the rows of a batch with each other, so its loss is not the sum of smaller passes': "
