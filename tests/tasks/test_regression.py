@@ -71,12 +71,4 @@ def test_items_count_what_they_cut_and_know_who_has_no_number(tokenizer_of: Call
 
 
 def test_what_is_saved_is_one_output_of_a_regression() -> None:
-    assert TASK.config == {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}, "problem_type": "regression"}
-
-
-def test_numbers_too_large_to_be_learnt_are_told(tokenizer_of: Callable[[str], Tokenizer]) -> None:
-    tokenizer = tokenizer_of("bert")
-    prices = [TextExample(text="a house", label=220_000.0), TextExample(text="a flat", label=90_000.0)]
-    (line,) = Regression().items(prices, tokenizer, max_length=16).said
-    assert "220000" in line
-    assert Regression().items([TextExample(text="a house", label=4.5)], tokenizer, max_length=16).said == ()
+    assert TASK.config == {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}, "problem_type": "regression", "bertwright": {"unit": 1.0}}

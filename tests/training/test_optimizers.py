@@ -155,7 +155,7 @@ class TestFlatParameters:
         assert (covered == 1).all()
         assert {place.name: place.shape for place in parameters.places} == shapes
         spanned = torch.zeros_like(covered)
-        for rule, shape, start, stop, _ in parameters.spans():
+        for rule, shape, start, stop, _, _ in parameters.spans():
             spanned[start:stop] += 1
             inside = [place for place in parameters.places if start <= place.start < stop]
             assert {place.rule for place in inside} == {rule}

@@ -19,7 +19,7 @@ from bertwright.checkpoints.weights import SAFETENSORS, open_weights, write_tens
 from bertwright.errors import CheckpointError, InputError
 from bertwright.families import Config, Family, family_of
 from bertwright.models import Model
-from bertwright.models.heads import build_heads
+from bertwright.models.heads import Labelling, build_heads
 from bertwright.models.initialisation import initialise
 
 
@@ -59,7 +59,8 @@ def load_model(
     """The model of a Hugging Face folder, of which no second copy is ever held.
 
     heads: exactly these and those they stand on, or all that the folder has. num_labels: of a task head to be made, in place of the config's. dropout: in
-    place of the config's rates. dtype: in place of the file's. verify: compare every file with the hashes of the folder's manifest first, where it has one.
+    place of the config's rates. dtype: in place of the file's; the output of classes and numbers is given float32. verify: compare every file with the
+    hashes of the folder's manifest first, where it has one.
     Raises CheckpointError with one line for each thing wrong.
     """
     if verify and (folder / "training").is_dir():
@@ -77,7 +78,7 @@ def load_model(
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     buffers = {name for name, _ in model.named_buffers()}
     matched.check(shapes, optional=frozenset(buffers))
-    state = {name: _cast(tensor, dtype) for name, tensor in matched.tensors(shapes)}
+    state = {name: _cast(name, tensor, dtype) for name, tensor in matched.tensors(shapes)}
     if missing := shapes.keys() - state.keys():
         state |= _new_tensors(architecture, family, missing, dtype=state["tokens.weight"].dtype)
     model.load_state_dict(state, assign=True)
@@ -147,8 +148,8 @@ def _understand(config: Config, path: Path) -> tuple[Family, Architecture]:
         raise CheckpointError(*(f"{path}: {problem}" for problem in error.problems)) from None
 
 
-def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    return tensor if dtype is None else tensor.to(dtype)
+def _cast(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return tensor if dtype is None else tensor.to(torch.float32 if Labelling.EXACT in f".{name}" else dtype)
 
 
 def _new_tensors(architecture: Architecture, family: Family, missing: set[str], *, dtype: torch.dtype) -> dict[str, Tensor]:

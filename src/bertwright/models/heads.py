@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bertwright.architecture import LM, MLM, POOLER, Architecture, Block, Head, HeadKind
+from bertwright.architecture import CLASSIFY, LM, MLM, POOLER, Architecture, Block, Head, HeadKind
 from bertwright.blocks.activation import activation
 from bertwright.blocks.cross_entropy import linear_cross_entropy
 from bertwright.blocks.dropout import Dropout
@@ -83,6 +83,9 @@ class LanguageModelling(Transformed):
 class Labelling(Transformed):
     """The transform and a linear output: [..., hidden_size] -> [..., labels]."""
 
+    EXACT = f".heads.{CLASSIFY}.output."
+    """What stands in the names of weights that are kept in float32 beside a model in half precision: those that make the numbers of a regression."""
+
     def __init__(self, head: Head, architecture: Architecture) -> None:
         super().__init__(head, architecture.last.block, size=architecture.hidden_size)
         self.reads = head.reads
@@ -91,7 +94,8 @@ class Labelling(Transformed):
         self.output = nn.Linear(architecture.hidden_size, labels, bias=bool(head.bias))
 
     def forward(self, read: Tensor) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.transform(read)))
+        # In the precision of the output's own weights, which may be a finer one: half precision cannot tell one year from the next.
+        out: Tensor = self.output(self.dropout(self.transform(read)).to(self.output.weight.dtype))
         return out
 
 

@@ -64,6 +64,15 @@ class Start:
         config = read_config(folder)
         return cls(folder=folder, config=config, architecture=read_architecture(folder, config=config), tokenizer=Tokenizer.load(folder))
 
+    def padded(self) -> "Start":
+        """With the end of text for padding, where the tokenizer has none: transformers finds a row's last token, which GPT-2's head reads, by its padding."""
+        if self.tokenizer.has("pad") or not self.tokenizer.has("eos"):
+            return self
+        config = {**self.config, "pad_token_id": self.tokenizer.eos_id}
+        special = dataclasses.replace(self.tokenizer.special, pad=self.tokenizer.special.eos)
+        architecture = dataclasses.replace(self.architecture, pad_id=self.tokenizer.eos_id)
+        return Start(folder=self.folder, config=config, architecture=architecture, tokenizer=dataclasses.replace(self.tokenizer, special=special))
+
 
 def task_for(data: LabelledData, options: TaskOptions, start: Start, *, max_length: int) -> Task:
     """The task that training data is for, from this start. Raises InputError for each option without a use, and for a start that cannot learn it."""
@@ -94,7 +103,7 @@ def _build(data: LabelledData, options: TaskOptions, start: Start, *, max_length
             weights = balanced_weights(labels, data.examples, several=data.several) if options.class_weights else None
             return Classification(labels=labels, several=data.several, smoothing=smoothing, weights=weights, r_drop=options.r_drop)
         case "regress":
-            return Regression()
+            return Regression.of(data.examples, bias=any(head.kind == CLASSIFY and bool(head.bias) for head in start.architecture.heads))
         case "tag":
             weights = balanced_tag_weights(labels, data.examples) if options.class_weights else None
             return Tagging(labels=labels, stride=options.doc_stride, smoothing=smoothing, weights=weights)
@@ -137,7 +146,7 @@ def task_of(folder: Path) -> Task | None:
     labels = label_names(config)
     if CLASSIFY in heads:
         if config.get("problem_type") == "regression" or len(labels) == 1:
-            return Regression()
+            return Regression(unit=float(_own_keys(config).get("unit", 1.0)))
         return Classification(labels=labels, several=config.get("problem_type") == "multi_label_classification")
     if TAG in heads:
         return Tagging(labels=labels)

@@ -1,7 +1,7 @@
 """Regression: a number for a text or a pair."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,20 @@ from bertwright.tasks.task import Item, Items, Reading, TaskBatch, call, pad_row
 from bertwright.tasks.texts import text_items
 from bertwright.text.tokenizer import Tokenizer
 
-# Beyond this an output that begins near 0 is not carried to the labels in a training's few thousand small steps.
-LARGEST = 100.0
 # What Hugging Face calls the one output of a model of this kind.
 OUTPUT = "LABEL_0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regression:
-    """Squared error of one output, in the units of the labels, as Hugging Face's models of problem type "regression" give it."""
+    """Squared error of one output, which says numbers as the labels do, as Hugging Face's models of problem type "regression".
 
+    Prices and years are learnt as shares are: the loss counts in squares of `unit`, the deviation of the labels trained on, a new output begins at their mean
+    `centre` (`begin`), and its weights count in units too (`units`), so a training is the same whatever labels are multiplied by or added to.
+    """
+
+    centre: float = 0.0
+    unit: float = 1.0
     metric: str = "spearman"
     name: TaskName = "regress"
     heads: tuple[HeadKind, ...] = (CLASSIFY,)
@@ -37,16 +41,32 @@ class Regression:
     terms: tuple[str, ...] = ("loss",)
     decomposes: bool = True
 
+    @classmethod
+    def of(cls, examples: Sequence[TextExample], *, bias: bool) -> "Regression":
+        """Fitted to labelled examples. Where the model's output has no bias, their size is the unit, and 0 the centre."""
+        labels = np.array([_number(example) for example in examples], dtype=np.float64)
+        centre = float(labels.mean()) if bias else 0.0
+        return cls(centre=centre, unit=float(np.sqrt(np.mean((labels - centre) ** 2))) or 1.0)
+
     @property
     def config(self) -> Mapping[str, Any]:
-        return {**label_keys([OUTPUT]), "problem_type": "regression"}
+        return {**label_keys([OUTPUT]), "problem_type": "regression", "bertwright": {"unit": self.unit}}
+
+    @property
+    def units(self) -> Mapping[str, float]:
+        """What parameters count in, by name."""
+        return {f"heads.{CLASSIFY}.output.{name}": self.unit for name in ("weight", "bias")}
+
+    @torch.no_grad()
+    def begin(self, head: nn.Module) -> None:
+        """Has a new head say the labels' mean, give or take as much of their deviation as it would have said of 1."""
+        output = head.get_submodule("output")
+        output.get_parameter("weight").mul_(self.unit)
+        if self.centre:
+            output.get_parameter("bias").fill_(self.centre)
 
     def items(self, examples: Sequence[TextExample], tokenizer: Tokenizer, *, max_length: int) -> Items:
-        found = text_items(examples, tokenizer, max_length=max_length, target=_number)
-        largest = max((abs(item.target) for item in found.items if item.target is not None), default=0.0)
-        if largest <= LARGEST:
-            return found
-        return replace(found, said=(f"numbers as large as {largest:g} are learnt as they stand, and slowly: divide them, so that they lie between -10 and 10",))
+        return text_items(examples, tokenizer, max_length=max_length, target=_number)
 
     def batch(self, items: Sequence[Item], *, numbers: IntArray, reading: Reading) -> TaskBatch:
         padded = pad_rows([item.rows[0] for item in items], reading)
@@ -55,13 +75,14 @@ class Regression:
 
     def losses(self, model: nn.Module, batch: TaskBatch) -> Losses:
         values = call(model, batch, heads_only=True).logits.float().squeeze(-1)
-        return {"loss": Term(F.mse_loss(values, batch.targets["labels"], reduction="sum"))}
+        return {"loss": Term(F.mse_loss(values / self.unit, batch.targets["labels"] / self.unit, reduction="sum"))}
 
     def outputs(self, model: nn.Module, batch: TaskBatch) -> list[Any]:
         return list(call(model, batch, heads_only=True).logits.float().squeeze(-1).tolist())
 
     def predictions(self, examples: Sequence[TextExample], items: Sequence[Item], outputs: Sequence[Any]) -> list[Regressed]:
-        return [Regressed(value=value, loss=None if item.target is None else (value - item.target) ** 2) for item, value in zip(items, outputs, strict=True)]
+        both = zip(items, outputs, strict=True)
+        return [Regressed(value=value, loss=None if item.target is None else ((value - item.target) / self.unit) ** 2) for item, value in both]
 
     def metrics(self, examples: Sequence[TextExample], predictions: Sequence[Regressed]) -> dict[str, float]:
         return regression_metrics(np.array([_number(example) for example in examples]), np.array([prediction.value for prediction in predictions]))

@@ -103,6 +103,8 @@ def make_finetune_plan(checkpoint: str, train: str, config: FinetuneConfig, devi
         problems += metric_problems(splits.train.task, config.metric)
     if problems or begun is None or start is None or splits is None:
         raise InputError(*dict.fromkeys(problems))
+    if splits.train.task in ("classify", "regress"):
+        start = start.padded()
     length = _length(config, start, splits.train.task)
     task = task_for(splits.train, _task_options(config, splits), start, max_length=length)
     # How the file's values were read, so that later files are read alike.

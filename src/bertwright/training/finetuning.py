@@ -16,6 +16,7 @@ from bertwright.models.heads import build_heads
 from bertwright.models.initialisation import initialise
 from bertwright.objectives.together import Together
 from bertwright.tasks.registry import declared_heads, label_names, write_beside
+from bertwright.tasks.regression import Regression
 from bertwright.tasks.running import run as run_task
 from bertwright.training.adversarial import Adversary
 from bertwright.training.announce import finetune_values
@@ -82,6 +83,7 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
             config,
             device,
             factor_of=lambda name: layer_factor(name, plan.architecture, config.layer_learning_rate_decay),
+            units=plan.task.units if isinstance(plan.task, Regression) else None,
             adversary=_adversary(config),
             average=config.ema_decay,
         )
@@ -172,6 +174,8 @@ def _new_model(plan: FinetunePlan, notes: list[str], *, skip_weights: bool) -> S
     if new := [head for head in wanted if head not in kept]:
         heads = build_heads(plan.architecture, wanted)
         initialise(heads, plan.architecture)
+        if isinstance(plan.task, Regression) and CLASSIFY in new:
+            plan.task.begin(heads[CLASSIFY])
         state |= {f"heads.{name}": tensor for name, tensor in heads.state_dict().items() if name.split(".")[0] in new}
     if made := [head for head in wanted if head in (*new, *loaded.created)]:
         notes.append(f"the checkpoint has no {' and no '.join(made)} head for these labels: made new")

@@ -40,7 +40,7 @@ class Muon:
         self.momentum = [torch.zeros_like(self.master[span.start : span.stop]) for span in spans]
 
     def step(self, learning_rate: float) -> None:
-        for (_, shape, start, stop, factor), momentum in zip(self.spans, self.momentum, strict=True):
+        for (_, shape, start, stop, factor, _), momentum in zip(self.spans, self.momentum, strict=True):
             weights, grad, rate = self.master[start:stop], self.grad[start:stop], learning_rate * factor
             momentum.lerp_(grad, 1 - MOMENTUM)
             update = orthogonalise(torch.lerp(grad, momentum, MOMENTUM).view(-1, *shape), dtype=self.dtype)
@@ -62,7 +62,9 @@ class Optimizers:
                 continue
             flat = torch.nn.Parameter(parameters.master[span.start : span.stop])
             flat.grad = parameters.grad[span.start : span.stop]
-            groups.append({"params": [flat], "weight_decay": weight_decay if span.rule == "adamw" else 0.0, "factor": span.factor})
+            # A weight that counts in units moves by as many of them, and is drawn to 0 no faster than others.
+            decay = weight_decay / span.unit if span.rule == "adamw" else 0.0
+            groups.append({"params": [flat], "weight_decay": decay, "factor": span.factor * span.unit})
         # Without a parameter of its own torch refuses it: there may be matrices alone.
         self.adamw = torch.optim.AdamW(groups or [{"params": []}], lr=learning_rate, betas=betas, eps=eps, fused=True)
         self.muon = Muon(parameters, stacks, weight_decay=weight_decay)

@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 from bertwright.blocks.attention import Attention
 from bertwright.errors import InputError
+from bertwright.models.heads import Labelling
 
 Rule = Literal["muon", "adamw", "adamw_no_decay"]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one parameter lies in the flat vector; `factor`: of its learning rate."""
+    """Where one parameter lies in the flat vector; `factor`: of its learning rate; `unit`: what it counts in."""
 
     name: str
     shape: torch.Size
     start: int
     rule: Rule
     factor: float = 1.0
+    unit: float = 1.0
 
     @property
     def stop(self) -> int:
@@ -34,13 +36,14 @@ class Place:
 
 
 class Span(NamedTuple):
-    """Parameters that lie together and that one optimizer call takes; `shape`: of each of them, which matters to Muon alone."""
+    """Parameters that lie together and that one optimizer call takes; `shape`: of each of them, which matters to Muon alone; factor, unit: of a `Place`."""
 
     rule: Rule
     shape: torch.Size
     start: int
     stop: int
     factor: float
+    unit: float
 
 
 def rule_of(name: str, parameter: Tensor, *, optimizer: str) -> Rule:
@@ -69,22 +72,33 @@ class FlatParameters:
     """Takes over the parameters of a model, or of a module that has one inside: float32 masters, gradients and the copies in `dtype` lie in one vector each.
 
     Parameters are ordered by rule, factor of the learning rate (`factor_of` their name; 1 without) and shape, so every AdamW rule is one slice and Muon's
-    matrices of one shape are one stacked tensor, for each factor. Embedding tables, the output's own matrix and its bias stay in float32 under any `dtype`:
-    their gradients add up over many tokens, and the bias spans more than half precision resolves. Parameters that are not trained (`requires_grad` false) are
-    computed with in the same precisions, and `frozen` keeps them by name in float32; buffers stay as they are. Raises InputError where nothing is trained.
+    matrices of one shape are one stacked tensor, for each factor. units: by name, what a parameter of AdamW's counts in where that is not 1: it is trained as
+    if it stood divided by its unit (`in_units`, `Optimizers`). Embedding tables, the decoder's own matrix, its bias and the output of classes and numbers are
+    float32 under any `dtype`: the tables' gradients add up over many tokens, the others span more than half precision resolves. Parameters that are not
+    trained (`requires_grad` false) are computed with in the same precisions, and `frozen` keeps them by name in float32; buffers stay as they are.
+    Raises InputError where nothing is trained.
     """
 
-    def __init__(self, model: nn.Module, *, dtype: torch.dtype, optimizer: str, factor_of: Callable[[str], float] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        dtype: torch.dtype,
+        optimizer: str,
+        factor_of: Callable[[str], float] | None = None,
+        units: Mapping[str, float] | None = None,
+    ) -> None:
         named = [(name, parameter, rule_of(name, parameter, optimizer=optimizer)) for name, parameter in model.named_parameters() if parameter.requires_grad]
         factors = {name: 1.0 if factor_of is None else factor_of(name) for name, _, _ in named}
         if not named:
             raise InputError("the module has nothing to train, every parameter has requires_grad False: set it to True on those that are to be trained")
-        named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], factors[item[0]], tuple(item[1].shape)))
+        units = {name: (units or {}).get(name, 1.0) for name, _, _ in named}
+        named.sort(key=lambda item: (not self._stays_float32(item[0]), item[2], factors[item[0]], units[item[0]], tuple(item[1].shape)))
         self.model, self.dtype = model, dtype
         self.places: list[Place] = []
         start = 0
         for name, parameter, rule in named:
-            self.places.append(Place(name, parameter.shape, start, rule, factors[name]))
+            self.places.append(Place(name, parameter.shape, start, rule, factors[name], units[name]))
             start += parameter.numel()
         self.direct = start if dtype == torch.float32 else sum(place.shape.numel() for place in self.places if self._stays_float32(place.name))
         device = named[0][1].device
@@ -107,7 +121,7 @@ class FlatParameters:
     @staticmethod
     def _stays_float32(name: str) -> bool:
         path = f".{name}"
-        tables = (".positions.", ".segments.", ".heads.mlm.decoder.", ".heads.lm.decoder.")
+        tables = (".positions.", ".segments.", ".heads.mlm.decoder.", ".heads.lm.decoder.", Labelling.EXACT)
         return path.endswith((".tokens.weight", ".heads.mlm.bias", ".heads.lm.bias")) or any(table in path for table in tables)
 
     @staticmethod
@@ -139,12 +153,19 @@ class FlatParameters:
             self.grad[self.direct :] += self.compute_grad
             self.compute_grad.zero_()
 
+    @torch.no_grad()
+    def in_units(self) -> None:
+        """Makes of the gradients those by each parameter divided by its unit."""
+        for place in self.places:
+            if place.unit != 1:
+                place.of(self.grad).mul_(place.unit)
+
     def spans(self) -> Iterator[Span]:
         """Runs of parameters that one optimizer call takes."""
-        alike = groupby(self.places, lambda place: (place.rule, place.factor, place.shape if place.rule == "muon" else None))
+        alike = groupby(self.places, lambda place: (place.rule, place.factor, place.unit, place.shape if place.rule == "muon" else None))
         for _, run in alike:
             first, *rest = run
-            yield Span(first.rule, first.shape, first.start, (rest or [first])[-1].stop, first.factor)
+            yield Span(first.rule, first.shape, first.start, (rest or [first])[-1].stop, first.factor, first.unit)
 
     def state(self) -> dict[str, Tensor]:
         """The masters by parameter name, as views, and the model's tensors that are not trained, all of them in full precision."""

@@ -79,16 +79,17 @@ class Updater:
         device: Device,
         *,
         factor_of: Callable[[str], float] | None = None,
+        units: Mapping[str, float] | None = None,
         adversary: Adversary | None = None,
         average: float | None = None,
         average_last: int = 0,
     ) -> "Updater":
         """With the parameters and optimizers that a config asks for; its rates are given.
 
-        factor_of: of a parameter's learning rate, by its name; average: decay of the moving average, None or 0 for none; average_last:
-        evaluations over whose weights to average, 0 for none.
+        factor_of: of a parameter's learning rate, by its name; units: as in `FlatParameters`; average: decay of the moving average, None or 0 for none;
+        average_last: evaluations over whose weights to average, 0 for none.
         """
-        parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer, factor_of=factor_of)
+        parameters = FlatParameters(model, dtype=device.dtype, optimizer=config.optimizer, factor_of=factor_of, units=units)
         optimizers = Optimizers(
             parameters,
             learning_rate=config.learning_rate or 0.0,
@@ -120,6 +121,7 @@ class Updater:
         if self.adversary is not None and self.table is not None:
             self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
         self.device.sum(self.parameters.grad)
+        self.parameters.in_units()
         values = self.device.sum(torch.stack(list(sums.values()))).tolist()
         means = {name: value / (weights[name] or 1.0) for name, value in zip(sums, values, strict=True)}
         terms = {name: value for name, value in means.items() if name not in told}
