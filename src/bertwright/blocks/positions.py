@@ -203,9 +203,11 @@ class RotaryPosition(Position):
 
     def _rotations(self, places: Tensor, base: float) -> Tensor:
         """As `rotations`, from the checkpoint's own table as far as it goes."""
-        if not self.data.stored or int(places.max()) >= len(self.table):
-            return rotations(places, base, self.head_size)
-        return F.embedding(places, self.table).view(*places.shape, 2, self.head_size // 2)
+        computed = rotations(places, base, self.head_size)
+        if not self.data.stored:
+            return computed
+        stored = F.embedding(places.clamp(max=len(self.table) - 1), self.table).view(computed.shape)
+        return torch.where(places[..., None, None] < len(self.table), stored, computed)
 
 
 class _Rotated(Placement):

@@ -4,7 +4,9 @@ At the lengths a small BERT trains at, keeping the probabilities and multiplying
 times faster than the fused kernel, whose backward pass computes them again block by block.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -61,10 +63,23 @@ def short_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor |
     return apply(query, key, value, allowed, scale, dropout)
 
 
+_CHOSEN: ContextVar[bool | None] = ContextVar("probabilities are kept", default=None)
+
+
+@contextmanager
+def probabilities_kept(chosen: bool | None) -> Iterator[None]:
+    """This path at any length, or none at all, whatever is fast: for counting what other devices hold; None leaves the choice as it is."""
+    token = _CHOSEN.set(chosen)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
+
+
 def suits(query: Tensor, *, dropout: float) -> bool:
     """Whether this path is the fast one for such a query: short, on a CPU. With dropout torch has no fused kernel there."""
-    if query.device.type != "cpu":
-        return False
+    if (chosen := _CHOSEN.get()) is not None or query.device.type != "cpu":
+        return bool(chosen)
     if query.dtype == torch.float32:
         return query.requires_grad and query.shape[-2] <= (LONGEST if dropout else LONGEST_FLOAT32)
     return query.dtype == torch.bfloat16 and query.shape[-2] <= LONGEST

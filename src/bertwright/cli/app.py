@@ -37,6 +37,7 @@ COMMANDS = (
     Command("report", "bertwright.cli.report:report", "An HTML page of a run, or of runs side by side."),
     Command("push", "bertwright.cli.push:push", "Upload a checkpoint with its card to the Hugging Face hub."),
     Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
+    Command("memory", "bertwright.cli.memory:memory", "What a pass will hold in memory, before it is run, and what fits on a card."),
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )
 

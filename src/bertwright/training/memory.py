@@ -1,0 +1,129 @@
+"""What a training, or a prediction, will hold in memory, before anything is trained: `bertwright memory`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bertwright.errors import InputError
+from bertwright.training.made_up import MadeUpRun, made_up_run
+from bertwright.training.rehearsal import Memory
+
+# GPUs by name, in GB as their makers count them; others are given as 24GB.
+CARDS = {"h200": 141, "h100": 80, "a100": 80, "a100-40": 40, "l40s": 48, "a6000": 48, "4090": 24, "3090": 24, "v100": 32, "t4": 16, "mi300x": 192, "mi250": 64}
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What a process holds besides tensors. context: libraries and kernels, in bytes; share: of what comes and goes, what its allocator keeps in pieces."""
+
+    context: int
+    share: float
+
+
+# Measured on a CPU by benchmarks/memory.py; of a GPU after CUDA's usual context, not measured.
+CPU, GPU = Overhead(110 * 2**20, 0.3), Overhead(600 * 2**20, 0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What one pass holds, and how that grows. title: what it is of; rows: the columns of `growth`, bytes by name; card: name and bytes of a GPU."""
+
+    title: str
+    memory: Memory
+    overhead: Overhead
+    rows: tuple[int, ...]
+    growth: Mapping[str, tuple[int, ...]]
+    card: tuple[str, int] | None
+    largest: int | None
+
+    @property
+    def total(self) -> int:
+        return with_overhead(self.memory, self.overhead)
+
+    def parts(self) -> dict[str, int]:
+        """Bytes by name, those that are nothing left out; their sum is the total."""
+        held = self.memory
+        parts = {"parameters": held.parameters, "parameters in half precision": held.copies, "gradients": held.gradients, "optimizer": held.optimizer}
+        parts |= {f"activations: {name}": size for name, size in held.activations.items()}
+        parts |= {"workspace": held.workspace, "pieces between tensors": self.total - held.total - self.overhead.context, "context": self.overhead.context}
+        return {name: size for name, size in parts.items() if size}
+
+    @property
+    def fits(self) -> str:
+        """One line for what fits on the card."""
+        if self.card is None:
+            return ""
+        name, room = self.card
+        return f"{name} has {room / 10**9:,.0f} GB: " + (f"passes of up to {self.largest:,} rows fit" if self.largest else "not one row fits")
+
+    def as_json(self) -> dict[str, object]:
+        """Sizes in bytes."""
+        allocated = {"allocated": self.memory.total, "reserved": self.total - self.overhead.context, "context": self.overhead.context, "total": self.total}
+        growth = {name: dict(zip(map(str, self.rows), sizes, strict=True)) for name, sizes in self.growth.items()}
+        return {"title": self.title, **allocated, "parts": self.parts(), "growth": growth, "card": self.card, "largest_micro_batch_size": self.largest}
+
+
+def with_overhead(memory: Memory, overhead: Overhead) -> int:
+    """Bytes of the whole process above its own."""
+    return int(memory.total + overhead.share * (sum(memory.activations.values()) + memory.workspace)) + overhead.context
+
+
+def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None = None, **keys: Any) -> Forecast:
+    """What a pass will hold, with rows and lengths around it, attention of both kinds and both precisions. keys: as `made_up_run` takes them.
+
+    Raises InputError with one line for each thing wrong.
+    """
+    room = None if card is None else _room(card)
+    if rows < 1:
+        raise InputError(f"micro_batch_size is {rows}: it must be at least 1")
+    overhead = CPU if room is None else GPU
+    run = made_up_run(model, length=length, bf16=bf16, kept=None if room is None else False, **keys)
+    limit = run.subject.architecture.max_length or 4 * length
+    lengths = sorted({max(8, length // 2), length, *(longer for longer in (2 * length, 4 * length) if longer <= limit)})
+    ends = (rows, 2 * rows)  # memory grows with rows in a straight line, all but a few megabytes
+    found = run.memories([(count, each) for each in lengths for count in ends])
+    ended = {f"{each:,} tokens": found[2 * place : 2 * place + 2] for place, each in enumerate(lengths)}
+    memory = ended[f"{length:,} tokens"][0]
+    other = made_up_run(model, length=length, bf16=not bf16, kept=run.setting.kept, **keys)
+    ended[f"{length:,} tokens, {_named(other)}"] = other.memories([(count, length) for count in ends])
+    if run.objective is not None:
+        kept = run.with_(kept=True).memories([(count, lengths[-1]) for count in ends])
+        ended[f"{lengths[-1]:,} tokens, attention's probabilities kept"] = kept
+    lines = {name: _line(with_overhead(one, overhead), with_overhead(two, overhead), rows) for name, (one, two) in ended.items()}
+    counts = tuple(sorted({max(1, rows // 4), max(1, rows // 2), *ends}))
+    begin, each_row = lines[f"{length:,} tokens"]
+    return Forecast(
+        title=_title(run, model, rows=rows, length=length),
+        memory=memory,
+        overhead=overhead,
+        rows=counts,
+        growth={name: tuple(int(first + each * count) for count in counts) for name, (first, each) in lines.items()},
+        card=None if room is None else (str(card), room),
+        largest=None if room is None else max(0, int((room - begin) // each_row)),
+    )
+
+
+def _line(at_once: int, at_twice: int, rows: int) -> tuple[float, float]:
+    """Where a straight line begins, and how it climbs, from its values at `rows` and at twice as many."""
+    climb = (at_twice - at_once) / rows
+    return at_once - climb * rows, climb
+
+
+def _title(run: MadeUpRun, model: str, *, rows: int, length: int) -> str:
+    how = ["predict" if run.objective is None else run.name, f"{rows} rows of {length} tokens", _named(run)]
+    if run.objective is not None:
+        how.append(run.setting.optimizer + (", activations computed again" if run.setting.recompute else ""))
+    return f"{model}, {', '.join(how)}"
+
+
+def _named(run: MadeUpRun) -> str:
+    return str(run.setting.dtype).removeprefix("torch.")
+
+
+def _room(card: str) -> int:
+    """Bytes of a GPU. Raises InputError for one that is not known."""
+    name = card.lower()
+    size = CARDS.get(name) or (float(name.removesuffix("gb")) if name.endswith("gb") and name[:-2].replace(".", "", 1).isdigit() else 0)
+    if not size:
+        raise InputError(f"card {card} is not known: take one of {', '.join(CARDS)}, or its size, such as 24GB")
+    return int(size * 10**9)
