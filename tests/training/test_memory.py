@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bertwright.training.made_up import PREDICT, MadeUpRun, made_up_run
-from bertwright.training.memory import CPU, Overhead, forecast, with_overhead
+from bertwright.training.memory import Overhead, forecast, overhead_of, with_overhead
 from bertwright.training.rehearsal import Held, Memory, Setting, TrainingRehearsal
 
 RUNS = [("bert", "mlm+nsp"), ("electra", "rtd"), ("albert", "mlm+sop"), ("t5", "span_corruption"), ("bart", "denoising"), ("gpt2", "clm")]
@@ -38,6 +38,7 @@ def test_what_is_foretold_is_what_tensors_hold(family: str, objective: str, keys
     lasting = ("parameters", "copies", "gradients", "optimizer")
     assert [getattr(foretold, name) for name in lasting] == [getattr(real, name) for name in lasting]
     assert foretold.total == pytest.approx(real.total, rel=0.02)
+    assert 0 < foretold.small == pytest.approx(real.small, rel=0.05)
     assert foretold.activations.keys() == real.activations.keys()
     for part, size in real.activations.items():
         assert foretold.activations[part] == pytest.approx(size, rel=0.05, abs=4096)
@@ -101,8 +102,8 @@ def test_parts_add_up_and_growth_stands_at_its_place() -> None:
     assert sum(found.parts().values()) == found.total
     assert found.growth["64 tokens"][found.rows.index(8)] == pytest.approx(found.total, rel=0.001)
     assert {"32 tokens", "128 tokens", "64 tokens, bfloat16"} <= found.growth.keys()
-    assert with_overhead(Memory(parameters=10, workspace=10), Overhead(5, 0.5)) == 30
-    assert found.overhead == CPU
+    assert with_overhead(Memory(parameters=10, workspace=10, small=4), Overhead(5, share=0.5, share_of_small=0.25)) == 31
+    assert found.overhead == overhead_of(Setting(), gpu=False)
 
 
 def test_a_setting_is_the_callers() -> None:

@@ -1,12 +1,14 @@
 """What a training, or a prediction, will hold in memory, before anything is trained: `bertwright memory`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from bertwright.errors import InputError
 from bertwright.training.made_up import MadeUpRun, made_up_run
-from bertwright.training.rehearsal import Memory
+from bertwright.training.rehearsal import Memory, Setting
 
 # GPUs by name, in GB as their makers count them; others are given as 24GB.
 CARDS = {"h200": 141, "h100": 80, "a100": 80, "a100-40": 40, "l40s": 48, "a6000": 48, "4090": 24, "3090": 24, "v100": 32, "t4": 16, "mi300x": 192, "mi250": 64}
@@ -14,14 +16,17 @@ CARDS = {"h200": 141, "h100": 80, "a100": 80, "a100-40": 40, "l40s": 48, "a6000"
 
 @dataclass(frozen=True)
 class Overhead:
-    """What a process holds besides tensors. context: libraries and kernels, in bytes; share: of what comes and goes, what its allocator keeps in pieces."""
+    """What a process holds besides tensors. context: libraries and kernels, in bytes; share, share_of_small: of what comes and goes, and of its small blocks,
+    what the allocator keeps in pieces."""
 
     context: int
-    share: float
+    share: float = 0.0
+    share_of_small: float = 0.0
 
 
-# Measured on a CPU by benchmarks/memory.py; of a GPU after CUDA's usual context, not measured.
-CPU, GPU = Overhead(110 * 2**20, 0.3), Overhead(600 * 2**20, 0.1)
+# On a CPU fitted to what benchmarks/memory.py measures; of a GPU CUDA's usual context, not measured.
+CPU_CONTEXT, GPU = 110 * 2**20, Overhead(600 * 2**20, share=0.1)
+EXACT_SHARE, HALF_SHARE, RECOMPUTED_SHARE = 0.1, 0.4, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,16 @@ class Forecast:
 
 def with_overhead(memory: Memory, overhead: Overhead) -> int:
     """Bytes of the whole process above its own."""
-    return int(memory.total + overhead.share * (sum(memory.activations.values()) + memory.workspace)) + overhead.context
+    moving = sum(memory.activations.values()) + memory.workspace
+    return int(memory.total + overhead.share * moving + overhead.share_of_small * memory.small) + overhead.context
+
+
+def overhead_of(setting: Setting, *, gpu: bool) -> Overhead:
+    """Of a pass on a GPU or a CPU."""
+    if gpu:
+        return GPU
+    usual = EXACT_SHARE if setting.dtype == torch.float32 else HALF_SHARE
+    return Overhead(CPU_CONTEXT, share_of_small=RECOMPUTED_SHARE if setting.recompute else usual)
 
 
 def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None = None, **keys: Any) -> Forecast:
@@ -76,37 +90,36 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
     room = None if card is None else _room(card)
     if rows < 1:
         raise InputError(f"micro_batch_size is {rows}: it must be at least 1")
-    overhead = CPU if room is None else GPU
     run = made_up_run(model, length=length, bf16=bf16, kept=None if room is None else False, **keys)
+    overhead = overhead_of(run.setting, gpu=room is not None)
     limit = run.subject.architecture.max_length or 4 * length
     lengths = sorted({max(8, length // 2), length, *(longer for longer in (2 * length, 4 * length) if longer <= limit)})
     ends = (rows, 2 * rows)  # memory grows with rows in a straight line, all but a few megabytes
+
+    def line(of: MadeUpRun, memories: Sequence[Memory]) -> tuple[float, float]:
+        """Where a straight line through both ends begins, and how it climbs."""
+        once, twice = (with_overhead(memory, overhead_of(of.setting, gpu=room is not None)) for memory in memories)
+        return 2 * once - twice, (twice - once) / rows
+
     found = run.memories([(count, each) for each in lengths for count in ends])
-    ended = {f"{each:,} tokens": found[2 * place : 2 * place + 2] for place, each in enumerate(lengths)}
-    memory = ended[f"{length:,} tokens"][0]
+    pairs = {each: found[2 * place : 2 * place + 2] for place, each in enumerate(lengths)}
+    lines = {f"{each:,} tokens": line(run, pair) for each, pair in pairs.items()}
     other = made_up_run(model, length=length, bf16=not bf16, kept=run.setting.kept, **keys)
-    ended[f"{length:,} tokens, {_named(other)}"] = other.memories([(count, length) for count in ends])
+    lines[f"{length:,} tokens, {_named(other)}"] = line(other, other.memories([(count, length) for count in ends]))
     if run.objective is not None:
-        kept = run.with_(kept=True).memories([(count, lengths[-1]) for count in ends])
-        ended[f"{lengths[-1]:,} tokens, attention's probabilities kept"] = kept
-    lines = {name: _line(with_overhead(one, overhead), with_overhead(two, overhead), rows) for name, (one, two) in ended.items()}
+        kept = run.with_(kept=True)
+        lines[f"{lengths[-1]:,} tokens, attention's probabilities kept"] = line(kept, kept.memories([(count, lengths[-1]) for count in ends]))
     counts = tuple(sorted({max(1, rows // 4), max(1, rows // 2), *ends}))
     begin, each_row = lines[f"{length:,} tokens"]
     return Forecast(
         title=_title(run, model, rows=rows, length=length),
-        memory=memory,
+        memory=pairs[length][0],
         overhead=overhead,
         rows=counts,
         growth={name: tuple(int(first + each * count) for count in counts) for name, (first, each) in lines.items()},
         card=None if room is None else (str(card), room),
         largest=None if room is None else max(0, int((room - begin) // each_row)),
     )
-
-
-def _line(at_once: int, at_twice: int, rows: int) -> tuple[float, float]:
-    """Where a straight line begins, and how it climbs, from its values at `rows` and at twice as many."""
-    climb = (at_twice - at_once) / rows
-    return at_once - climb * rows, climb
 
 
 def _title(run: MadeUpRun, model: str, *, rows: int, length: int) -> str:

@@ -20,6 +20,7 @@ from bertwright.blocks.transformer_block import TransformerBlock
 from bertwright.data.batch import Batch
 from bertwright.models.stack import recompute_activations
 from bertwright.objectives.objective import Objective
+from bertwright.training.devices import HEAP_BLOCK
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 
@@ -44,7 +45,7 @@ class Memory:
     """Bytes that a pass holds at its fullest moment, besides the process itself.
 
     parameters: in float32; copies: of them in half precision; gradients; optimizer; activations: what the forward pass leaves for the backward one, by part;
-    workspace: what comes and goes at the fullest moment.
+    workspace: what comes and goes at the fullest moment; small: of activations and workspace, what is in blocks that come out of a heap (`HEAP_BLOCK`).
     """
 
     parameters: int
@@ -53,6 +54,7 @@ class Memory:
     optimizer: int = 0
     activations: Mapping[str, int] = field(default_factory=dict)
     workspace: int
+    small: int = 0
 
     @property
     def total(self) -> int:
@@ -70,15 +72,15 @@ class TrainingRehearsal:
         self.parameters = FlatParameters(self.model, dtype=setting.dtype, optimizer=setting.optimizer)
         self.optimizers = Optimizers(self.parameters, learning_rate=1e-3, muon_learning_rate=1e-3, weight_decay=0.01, betas=(0.9, 0.999), eps=1e-8)
         self.optimizers.step(1.0)  # AdamW makes its moments in its first step
-        self.lasting = held.now
-        held.most = held.now
+        self.lasting, self.lasting_small = held.now, held.small
+        held.begin()
         self.optimizers.step(1.0)
         self.most_of_optimizer = held.most
 
     def memory(self, objective: Objective, batch: Batch) -> Memory:
         """Of an update with this batch."""
         held, parameters = self.held, self.parameters
-        held.most = held.now
+        held.begin()
         with held.by_part(self.model):
             losses = objective.losses(self.model, batch)
             total = torch.stack([term.coefficient * term.sum.float() for term in losses.values() if term.trained]).sum()
@@ -89,7 +91,8 @@ class TrainingRehearsal:
         weights, copies, gradients = parameters.master.nbytes, parameters.compute.nbytes, parameters.grad.nbytes + parameters.compute_grad.nbytes
         optimizer = self.lasting - weights - copies - gradients
         workspace = max(held.most, self.most_of_optimizer) - before
-        return Memory(parameters=weights, copies=copies, gradients=gradients, optimizer=optimizer, activations=left, workspace=workspace)
+        sizes = {"parameters": weights, "copies": copies, "gradients": gradients, "optimizer": optimizer}
+        return Memory(**sizes, activations=left, workspace=workspace, small=held.small_then - self.lasting_small)
 
 
 class InferenceRehearsal:
@@ -99,21 +102,21 @@ class InferenceRehearsal:
         self.held, self.model = held, build().eval()
         for parameter in self.model.parameters():
             parameter.data = parameter.to(setting.dtype)
-        self.lasting = held.now
+        self.lasting, self.lasting_small = held.now, held.small
 
     def memory(self, *, rows: int, length: int) -> Memory:
-        self.held.most = self.held.now
+        self.held.begin()
         with torch.no_grad():
             self.model(torch.zeros(rows, length, dtype=torch.long))
-        return Memory(parameters=self.lasting, workspace=self.held.most - self.lasting)
+        return Memory(parameters=self.lasting, workspace=self.held.most - self.lasting, small=self.held.small_then - self.lasting_small)
 
 
 class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
-    """Counts the bytes of all tensors that are alive, each with the part of the model that made it."""
+    """Counts the bytes of all tensors that are alive, each with the part of the model that made it; of the fullest moment also how many are small."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.most = 0
+        self.now = self.most = self.small = self.small_then = 0
         self.sizes: dict[int, tuple[int, str]] = {}
         self.part = [""]
 
@@ -131,12 +134,21 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
         if place in self.sizes:
             return
         self.sizes[place] = (storage.nbytes(), self.part[-1])
-        self.now += storage.nbytes()
-        self.most = max(self.most, self.now)
+        self._add(storage.nbytes())
         weakref.finalize(storage, self._forget, place)
 
     def _forget(self, place: int) -> None:
-        self.now -= self.sizes.pop(place)[0]
+        self._add(-self.sizes.pop(place)[0])
+
+    def _add(self, size: int) -> None:
+        self.now += size
+        self.small += size if abs(size) < HEAP_BLOCK else 0
+        if self.now > self.most:
+            self.most, self.small_then = self.now, self.small
+
+    def begin(self) -> None:
+        """The fullest moment is looked for from now on."""
+        self.most, self.small_then = self.now, self.small
 
     @contextmanager
     def by_part(self, model: nn.Module) -> Iterator[None]:
