@@ -10,7 +10,7 @@ from torch import nn
 from bertwright import architecture as parts
 from bertwright import blocks, models
 from bertwright.families import FAMILIES, Family, preset_architecture
-from bertwright.readable import readable
+from bertwright.readable import metric, readable
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -49,3 +49,10 @@ def modules() -> list[type[nn.Module]]:
 def test_every_block_says_its_shapes(kind: type[nn.Module]) -> None:
     said = [inspect.getdoc(kind), *(inspect.getdoc(getattr(kind, name)) for name in ("forward", "transform", "embed", "at") if hasattr(kind, name))]
     assert any("[" in (text or "") for text in said)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.86543, "0.8654"), (-0.5, "-0.5000"), (999.9, "999.9000"), (9620898752.13, "9,620,898,752"), (-1500.4, "-1,500")]
+)
+def test_metrics_have_four_decimals_or_from_a_thousand_on_none(value: float, shown: str) -> None:
+    assert metric(value) == shown

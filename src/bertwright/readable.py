@@ -1,4 +1,4 @@
-"""Frozen data, and texts, as a person reads them."""
+"""Frozen data, numbers and texts, as a person reads them."""
 
 import dataclasses
 from typing import Any
@@ -6,6 +6,11 @@ from typing import Any
 WIDTH = 120
 STEP = "  "
 SHOWN = 60  # characters of a text that an error repeats
+
+
+def metric(value: float) -> str:
+    """A measured number: four decimals, or none from a thousand on."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def readable(value: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 def test_tables_for_people(call: Callable[..., tuple[int, str, str]]) -> None:
     code, shown, _ = call("memory", "--model", "bert-tiny", "--vocab_size", "400", "--micro_batch_size", "4", "--card", "1GB")
     assert code == 0
-    assert shown.startswith("bert-tiny, mlm+nsp, 4 rows of 128 tokens, float32, muon\n")
+    assert shown.startswith("bert-tiny with a vocabulary of 400: mlm+nsp, 4 rows of 128 tokens, float32, muon\n")
     names = [line.split("  ")[0] for line in shown.splitlines()]
     assert {"parameters", "gradients", "optimizer", "activations: attention", "workspace", "context", "all", "256 tokens", "128 tokens, bfloat16"} <= set(names)
     assert "1GB has 1 GB: passes of up to " in shown

@@ -197,7 +197,7 @@ def lines(example: Any, found: Any, *, shown: int) -> list[str]:
             best = sorted(found.probabilities.items(), key=lambda item: -item[1])[:shown]
             return [f"{', '.join(f'{name} {value:.1%}' for name, value in best)}  {text}"]
         case Regressed():
-            return [f"{found.value:.4g}  {text}"]
+            return [f"{found.value:,.0f}  {text}" if abs(found.value) >= 10_000 else f"{found.value:.4g}  {text}"]
         case Tagged():
             entities = [f"  {one.label:<8} {one.text}  {one.score:.1%}  [{one.start}:{one.end}]" for one in found.entities]
             return [found.text, *(entities or ["  no entity"]), ""]

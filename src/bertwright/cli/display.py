@@ -13,6 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bertwright.readable import metric
+
 if TYPE_CHECKING:
     from bertwright.training.events import Event
 
@@ -178,7 +180,7 @@ def evaluation_summary(values: Values) -> str:
     """Validation in one line: the masked loss, or a writing model's, beside what chance and word frequencies alone would give; or a task's first metrics."""
     written = next((key for key in WRITING if key in values), None)
     if "eval_mlm_loss" not in values and written is None:
-        return "   ".join(f"{name} {value:.4f}" for name, value in list(_metrics(values).values())[:SHOWN_METRICS])
+        return "   ".join(f"{name} {metric(value)}" for name, value in list(_metrics(values).values())[:SHOWN_METRICS])
     beside = [f"{name} {values[key]:.2f}" for key, name in (("chance_loss", "chance"), ("unigram_entropy", "word frequencies alone")) if key in values]
     key = "eval_mlm_loss" if written is None else written
     parts = [f"{'masked loss' if written is None else 'loss'} {values[key]:.3f}" + (f" ({', '.join(beside)})" if beside else "")]
@@ -207,25 +209,25 @@ def _evaluations(evaluations: list[tuple[int, Values]], *, best: int, width: int
     """The last evaluations, with as many metrics as there is room for; the best one is marked."""
     newest = evaluations[-1][1]
     found = {key: shown for key, shown in PRETRAINING.items() if any(key in values for _, values in evaluations)}
-    columns = found if "eval_mlm_loss" in found else _columns(newest, width=width)
+    columns: Mapping[str, tuple[str, str | None]] = found if "eval_mlm_loss" in found else _columns(newest, width=width)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("step", justify="right", no_wrap=True)
     for heading, _ in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for step, values in evaluations:
-        cells = [format(values[key], form) if key in values else "-" for key, (_, form) in columns.items()]
+        cells = [(metric(float(values[key])) if form is None else format(values[key], form)) if key in values else "-" for key, (_, form) in columns.items()]
         table.add_row(f"{'* ' if step == best else ''}{step}", *cells)
     return table
 
 
-def _columns(values: Values, *, width: int) -> dict[str, tuple[str, str]]:
-    """Heading and format of each metric that finds room beside the steps, in the task's own order."""
-    room, columns = width - len("* 1000000  "), dict[str, tuple[str, str]]()
+def _columns(values: Values, *, width: int) -> dict[str, tuple[str, str | None]]:
+    """Heading and format, None for a metric's, of each that finds room beside the steps, in the task's own order."""
+    room, columns = width - len("* 1000000  "), dict[str, tuple[str, str | None]]()
     for key, (name, _) in _metrics(values).items():
         room -= max(len(name), len("0.0000")) + 2
         if room < 0:
             break
-        columns[key] = (name, ".4f")
+        columns[key] = (name, None)
     return columns
 
 

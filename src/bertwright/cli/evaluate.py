@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from bertwright.cli.counting import counting
 from bertwright.cli.options import Flag
 from bertwright.errors import InputError
+from bertwright.readable import metric
 
 if TYPE_CHECKING:
     from bertwright.evaluation.files import Evaluated
@@ -179,9 +180,9 @@ def labelled_lines(found: "Evaluated") -> list[str]:
     shown = [f"{found.task.name}, {many_rows(len(found.data.examples))} of {found.data.name}"]
     for name, value in measured.metrics.items():
         low, high = measured.intervals.get(name, (math.nan, math.nan))
-        between = " " * 20 if math.isnan(low) else f"{f'{low:.4f} to {high:.4f}':<20}"
-        blind = f"{measured.baseline[name]:.4f}" if name in measured.baseline else ""
-        shown.append(f"{name:<{width}}  {value:>8.4f}   {between} {blind:>8}".rstrip())
+        between = " " * 20 if math.isnan(low) else f"{f'{metric(low)} to {metric(high)}':<20}"
+        blind = metric(measured.baseline[name]) if name in measured.baseline else ""
+        shown.append(f"{name:<{width}}  {metric(value):>8}   {between} {blind:>8}".rstrip())
     heading = f"{'':<{width}}  {'':>8}   {'95% interval':<20} {'reading nothing':>8}"
     return [shown[0], heading.rstrip(), *shown[1:]]
 

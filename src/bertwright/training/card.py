@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertwright.readable import metric as number
+
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
@@ -251,9 +253,9 @@ def _results_table(results: Mapping[str, Any]) -> str:
         lines += [f"**{split}**{rows}", "", "| metric | value | 95% interval | without reading |", "|---|---|---|---|"]
         for metric, value in _judged_first(found["metrics"], results["metric"]).items():
             low, high = found.get("intervals", {}).get(metric, (None, None))
-            between = "" if low is None else f"{low:.4f} to {high:.4f}"
+            between = "" if low is None else f"{number(low)} to {number(high)}"
             blind = found.get("baseline", {}).get(metric)
-            lines.append(f"| {metric} | {value:.4f} | {between} | {'' if blind is None else f'{blind:.4f}'} |")
+            lines.append(f"| {metric} | {number(value)} | {between} | {'' if blind is None else number(blind)} |")
         lines.append("")
     if _is_finished(results):
         lines.append(f"The checkpoint was chosen by `{results['metric']}` on the validation rows. Intervals are of the percentile bootstrap over rows;")

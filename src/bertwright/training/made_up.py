@@ -90,7 +90,7 @@ def made_up_run(
 
     Raises InputError with one line for each thing wrong.
     """
-    subject = of_preset_or_config(model, vocab_size=vocab_size, heads=())
+    subject = of_preset_or_config(model, vocab_size=vocab_size)
     limit = subject.architecture.max_length
     given = (("max_seq_length", length, 8), ("vocab_size", subject.architecture.vocab_size, 2 * (SPECIAL + SENTINELS)))
     problems = [f"{name} is {value}: it must be at least {least}" for name, value, least in given if value < least]

@@ -126,7 +126,7 @@ def _title(run: MadeUpRun, model: str, *, rows: int, length: int) -> str:
     how = ["predict" if run.objective is None else run.name, f"{rows} rows of {length} tokens", _named(run)]
     if run.objective is not None:
         how.append(run.setting.optimizer + (", activations computed again" if run.setting.recompute else ""))
-    return f"{model}, {', '.join(how)}"
+    return f"{model} with a vocabulary of {run.subject.architecture.vocab_size:,}: {', '.join(how)}"
 
 
 def _named(run: MadeUpRun) -> str:

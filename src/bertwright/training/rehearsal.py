@@ -96,7 +96,7 @@ class TrainingRehearsal:
 
 
 class InferenceRehearsal:
-    """Passes without gradients over full rows, all heads at once."""
+    """Passes without gradients over full rows, with every head that is built."""
 
     def __init__(self, build: Callable[[], nn.Module], setting: Setting, held: "Held") -> None:
         self.held, self.model = held, build().eval()

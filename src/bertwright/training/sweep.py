@@ -10,6 +10,7 @@ from typing import Any
 
 from bertwright.checkpoints.files import write_text_atomic
 from bertwright.errors import InputError
+from bertwright.readable import metric
 from bertwright.training.events import Event, Observer
 from bertwright.training.finetune_config import FinetuneResult
 from bertwright.training.grid import combinations
@@ -149,4 +150,4 @@ def _spread(found: Sequence[Metrics]) -> dict[str, dict[str, dict[str, float]]]:
 def _cell(values: Mapping[str, float] | None, *, several: bool) -> str:
     if values is None:
         return "-"
-    return f"{values['mean']:.4f}" + (f" +- {values['std']:.4f}" if several else "")
+    return metric(values["mean"]) + (f" +- {metric(values['std'])}" if several else "")
