@@ -1,9 +1,9 @@
-"""What `bertwright memory` foretells beside what a process really holds: resident memory on a CPU, allocated memory on a GPU.
+"""What `bertwright memory` foretells beside what a process really holds: resident memory on a CPU, what the card has given away on a GPU.
 
     python benchmarks/memory.py [--only 0,3]
 
 Each setting is a process of its own that trains three updates of one pass with new weights, or predicts twice, on made-up rows; its peak is counted
-above what it held with everything imported. On a GPU the peak is all that the card has given away, so nothing else may use it.
+above what it held with everything imported. On a GPU nothing else may use the card.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def held(case: Case) -> dict[str, float]:
     )
     device = device_of_this_process(bf16=case.bf16, fp16=False)
     foretold = with_overhead(run.memories([(case.rows, case.length)])[0], overhead_of(run.setting, gpu=device.device.type == "cuda"))
-    before = resident()
+    before = 0 if device.device.type == "cuda" else resident()
     if run.objective is None:
         model = run.build().eval().to(device.device, run.setting.dtype)
         with torch.inference_mode():

@@ -23,7 +23,7 @@ def test_tables_for_people(call: Callable[..., tuple[int, str, str]]) -> None:
         ({"micro_batch_size": "0"}, "micro_batch_size is 0"),
         ({"card": "banana"}, "card banana is not known"),
         ({"objective": "clm"}, "objective clm"),
-        ({"objective": "distill"}, "teacher"),
+        ({"objective": "distill"}, "a teacher, which is not counted"),
         ({"vocab_size": "20"}, "vocab_size is 20"),
         ({"model": "bert-enormous"}, "bert-enormous"),
         ({"plot": "growth.txt"}, "ends with .png"),

@@ -59,7 +59,7 @@ def load_model(
     """The model of a Hugging Face folder, of which no second copy is ever held.
 
     heads: exactly these and those they stand on, or all that the folder has. num_labels: of a task head to be made, in place of the config's. dropout: in
-    place of the config's rates. dtype: in place of the file's; the output of classes and numbers is given float32. verify: compare every file with the
+    place of the config's rates. dtype: in place of the file's; the output of classes and numbers has float32 at least. verify: compare every file with the
     hashes of the folder's manifest first, where it has one.
     Raises CheckpointError with one line for each thing wrong.
     """
@@ -149,7 +149,9 @@ def _understand(config: Config, path: Path) -> tuple[Family, Architecture]:
 
 
 def _cast(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    return tensor if dtype is None else tensor.to(torch.float32 if Labelling.EXACT in f".{name}" else dtype)
+    if dtype is None:
+        return tensor
+    return tensor.to(torch.promote_types(dtype, torch.float32) if Labelling.EXACT in f".{name}" else dtype)
 
 
 def _new_tensors(architecture: Architecture, family: Family, missing: set[str], *, dtype: torch.dtype) -> dict[str, Tensor]:

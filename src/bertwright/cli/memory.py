@@ -114,6 +114,6 @@ def _draw(found: "Forecast", path: Path) -> None:
         figure, axes = new_figure(7, 4)
         for number, (name, sizes) in enumerate(found.growth.items()):
             axes.plot(found.rows, [size / GB for size in sizes], dashes(number), color=colour(number), label=name, marker="o", markersize=3)
-        axes.set(xlabel="rows of a pass", ylabel="GB", title=found.title, ylim=(0, None))
+        axes.set(xlabel="rows of a pass", ylabel="GB", title=found.title.replace(": ", "\n", 1), ylim=(0, None))
         axes.legend(fontsize=8)
         save_png(figure, path)

@@ -43,9 +43,11 @@ class Regression:
 
     @classmethod
     def of(cls, examples: Sequence[TextExample], *, bias: bool) -> "Regression":
-        """Fitted to labelled examples. Where the model's output has no bias, their size is the unit, and 0 the centre."""
+        """Fitted to labelled examples, one at least. Where the model's output has no bias, their size is the unit, and 0 the centre."""
         labels = np.array([_number(example) for example in examples], dtype=np.float64)
         centre = float(labels.mean()) if bias else 0.0
+        if bias and (labels == labels[0]).all():  # their deviation is not 0 but what the mean was rounded by
+            return cls(centre=centre)
         return cls(centre=centre, unit=float(np.sqrt(np.mean((labels - centre) ** 2))) or 1.0)
 
     @property

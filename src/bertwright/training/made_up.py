@@ -112,6 +112,8 @@ def made_up_run(
 
 def _objective(name: str | None, subject: Subject, vocabulary: Vocabulary) -> tuple[str, Objective]:
     """By its name, or the first usual one that the model can learn. Raises InputError where it cannot."""
+    if name == "distill":
+        raise InputError("objective distill reads a teacher, which is not counted: take another, such as mlm, and add the teacher's weights to it")
     said = ""
     for tried in USUAL if name is None else (name,):
         built = objective_of(ObjectiveConfig(objective=tried), vocabulary)

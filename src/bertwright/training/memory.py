@@ -104,7 +104,7 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
     found = run.memories([(count, each) for each in lengths for count in ends])
     pairs = {each: found[2 * place : 2 * place + 2] for place, each in enumerate(lengths)}
     lines = {f"{each:,} tokens": line(run, pair) for each, pair in pairs.items()}
-    other = made_up_run(model, length=length, bf16=not bf16, kept=run.setting.kept, **keys)
+    other = run.with_(dtype=torch.float32 if bf16 else torch.bfloat16)
     lines[f"{length:,} tokens, {_named(other)}"] = line(other, other.memories([(count, length) for count in ends]))
     if run.objective is not None:
         kept = run.with_(kept=True)

@@ -100,6 +100,7 @@ class FlatParameters:
         for name, parameter, rule in named:
             self.places.append(Place(name, parameter.shape, start, rule, factors[name], units[name]))
             start += parameter.numel()
+        self._counted = [place for place in self.places if place.unit != 1]
         self.direct = start if dtype == torch.float32 else sum(place.shape.numel() for place in self.places if self._stays_float32(place.name))
         device = named[0][1].device
         self.master = torch.empty(start, device=device)
@@ -156,9 +157,8 @@ class FlatParameters:
     @torch.no_grad()
     def in_units(self) -> None:
         """Makes of the gradients those by each parameter divided by its unit."""
-        for place in self.places:
-            if place.unit != 1:
-                place.of(self.grad).mul_(place.unit)
+        for place in self._counted:
+            place.of(self.grad).mul_(place.unit)
 
     def spans(self) -> Iterator[Span]:
         """Runs of parameters that one optimizer call takes."""

@@ -115,7 +115,7 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
     """Counts the bytes of all tensors that are alive, each with the part of the model that made it; of the fullest moment also how many are small."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
         self.now = self.most = self.small = self.small_then = 0
         self.sizes: dict[int, tuple[int, str]] = {}
         self.part = [""]
