@@ -2,72 +2,29 @@
 
 import hashlib
 import json
-import os
 import platform
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 WORK = Path(__file__).resolve().parents[1] / "runs" / "benchmarks"
 BERTWRIGHT = (sys.executable, "-m", "bertwright")
 TRAINED = 8192
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
-
-
-def machine() -> dict[str, str]:
-    """What a number depends on beside the code."""
-    return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores" + _instructions(),
-        "accelerators": _accelerators(),
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
-    }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
-
-
-def _instructions() -> str:
-    information = Path("/proc/cpuinfo")
-    flags = set(information.read_text(encoding="utf-8").split()) if information.exists() else set()
-    found = [name for name in ("avx512_bf16", "amx_bf16") if name in flags]
-    return f" ({', '.join(found)})" if found else ""
-
-
-def _accelerators() -> str:
-    try:
-        said = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
-    return ", ".join(said.split("\n")).strip(", ") or "none"
 
 
 def describe_machine() -> str:
     """One Markdown line a fact."""
+    from bertwright.bench.machine import machine  # which needs torch
+
     return "\n".join(f"- {name}: {value}" for name, value in machine().items())
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; columns after the first are numbers and stand to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
-
-
-def with_spread(values: Sequence[float], form: str) -> str:
-    """The median, and in brackets the lowest and the highest where there are several."""
-    shown = format(statistics.median(values), form)
-    return shown if len(values) == 1 else f"{shown} ({format(min(values), form)} to {format(max(values), form)})"
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
     """JSON with the machine in it; says where."""
+    from bertwright.bench.machine import machine
+
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": machine(), **results}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"\nwritten to {path}")

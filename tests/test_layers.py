@@ -18,6 +18,7 @@ LAYERS = (
     ("inference", "evaluation"),
     ("training",),
     ("reports", "serving"),
+    ("bench",),
     ("api",),
     ("cli",),
     ("__init__", "__main__"),

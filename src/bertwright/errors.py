@@ -27,6 +27,10 @@ class NonFiniteError(BertwrightError):
     """A loss or a gradient that is not a number: raised before the update, names step and sample indices."""
 
 
+class OutOfMemory(BertwrightError):
+    """A pass needs more memory than there is: raised before the update, with nothing changed."""
+
+
 class Interrupted(BertwrightError):
     """A signal stopped the work after it was saved; `exit_code` is 128 + the signal's number."""
 

@@ -9,9 +9,10 @@ import torch
 from bertwright.architecture import MLM, Architecture
 from bertwright.families import preset_architecture
 from bertwright.models import Model
-from bertwright.models.starts import offsets, start_at_frequencies, start_at_neighbours
+from bertwright.models.starts import knows_neighbours, offsets, start_at_frequencies, start_at_neighbours, start_at_words
 
 LENGTH = 64
+WORD_SIZE = 1.8 / 16
 
 
 def model(name: str = "bert-mini", **keys: int) -> Model:
@@ -47,6 +48,42 @@ def test_attention_at_step_0_sits_on_the_offsets_in_every_head_of_every_layer(na
     assert before.max() < 0.1
     assert after.min() > 0.4, after
     assert after[0].min() > 0.8, after
+
+
+@pytest.mark.parametrize("name", ["modernbert-tiny", "modernbert-mini", "roformer-mini"])
+@pytest.mark.parametrize("distinct", [False, True], ids=["new words", "words of the text"])
+def test_rotated_heads_sit_on_their_offsets_too(name: str, distinct: bool) -> None:
+    made = model(name)
+    wanted = offsets(made.architecture.encoder.block.num_heads)
+    before = attention_at(made, wanted)
+    taken = start_at_neighbours(made)
+    if distinct:
+        vectors = torch.randn(500, made.architecture.embedding_size - taken, generator=torch.Generator().manual_seed(0))
+        start_at_words(made, vectors, taken=taken)
+    after = attention_at(made, wanted)
+    assert before.max() < 0.1
+    assert after[0].min() > 0.7, after
+    assert after.min() > 0.4, after
+
+
+def test_only_encoders_whose_places_can_be_turned_or_added_know_neighbours() -> None:
+    known = {name: knows_neighbours(preset_architecture(f"{name}-tiny", vocab_size=500)) for name in ("bert", "modernbert", "roformer", "gpt2", "t5", "bart")}
+    assert known == {"bert": True, "modernbert": True, "roformer": True, "gpt2": False, "t5": False, "bart": False}
+
+
+def test_words_begin_where_their_vectors_are_up_to_a_turn() -> None:
+    made = model()
+    taken = start_at_neighbours(made)
+    stayed = made.tokens.weight[7].clone()
+    vectors = torch.randn(500, 256 - taken, generator=torch.Generator().manual_seed(0))
+    vectors[7] = 0
+    start_at_words(made, vectors, taken=taken)
+    weight = made.tokens.weight
+    torch.testing.assert_close(weight[7], stayed * WORD_SIZE / 0.02, msg="nothing is known of this word")
+    assert not weight[:, :taken].any(), "these are the places'"
+    vectors[7] = stayed[taken:] / 0.02
+    found = weight[:7, taken:] @ weight[8:, taken:].T
+    torch.testing.assert_close(found, WORD_SIZE**2 * vectors[:7] @ vectors[8:].T, rtol=1e-3, atol=1e-4)
 
 
 def test_words_pass_a_projection_apart_from_positions_and_at_their_own_size() -> None:

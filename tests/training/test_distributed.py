@@ -115,8 +115,8 @@ from bertwright.training.adversarial import Adversary
 from bertwright.training.config import PretrainConfig
 from bertwright.training.course import Course
 from bertwright.training.devices import device_of_this_process
+from bertwright.training.feed import updates
 from bertwright.training.fit import LabelledRows
-from bertwright.training.loop import updates
 from bertwright.training.schedule import Progress
 from bertwright.training.step import Updater
 

@@ -38,6 +38,8 @@ COMMANDS = (
     Command("push", "bertwright.cli.push:push", "Upload a checkpoint with its card to the Hugging Face hub."),
     Command("summary", "bertwright.cli.summary:summary", "A model in numbers: parameters, size, operations, shapes."),
     Command("memory", "bertwright.cli.memory:memory", "What a pass will hold in memory, before it is run, and what fits on a card."),
+    Command("plan", "bertwright.cli.plan:plan", "What a pre-training will take on paper: hours, memory, disk, money."),
+    Command("bench", "bertwright.cli.bench:bench", "Train side by side on this machine: speed, memory, loss against seconds."),
     Command("tokenize", "bertwright.cli.tokenize:tokenize", "Show how a checkpoint's tokenizer cuts a text."),
 )
 

@@ -40,6 +40,11 @@ class Trainable(Protocol):
     def terms(self) -> tuple[str, ...]:
         """The names of its loss terms, and of what is told beside them."""
 
+    @property
+    def decomposes(self) -> bool:
+        """Whether the loss of a batch is the sum of its parts' (contrastive losses are not, so an update is one pass)."""
+        return True
+
     def batch(self, samples: Samples, keys: KeyArray, numbers: IntArray) -> Batch:
         """Pure, on the CPU; keys: uint64 [batch]. Its `weights` hold one number for each of `terms`."""
 
@@ -82,11 +87,6 @@ class Objective(Trainable, Protocol):
     def over(self, samples: float) -> "Objective":
         """The same for a run of so many samples, where what it does moves with the run's progress."""
         return self
-
-    @property
-    def decomposes(self) -> bool:
-        """Whether the loss of a batch is the sum of its parts' (contrastive losses are not, so an update is one pass)."""
-        return True
 
     @property
     def vectors(self) -> Vectors | None:

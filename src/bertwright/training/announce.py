@@ -12,6 +12,9 @@ from bertwright.training.finetune_plan import FinetunePlan
 from bertwright.training.plan import Plan
 from bertwright.training.settings import TrainingConfig
 
+# Tokens of the matrix products that tell how fast the device is: enough for its full rate, few enough to be done at once.
+TRIED_TOKENS = 2048
+
 
 def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
     """The plan by name: sizes, recipe, budget, and the steps, memory (bytes) and time (seconds) it is expected to take."""
@@ -75,7 +78,7 @@ def _tokens_per_second(plan: Plan, device: Device) -> float:
     operations = operations_per_token(plan.architecture, **counted)
     if plan.beside is not None:  # a pass forward is a third of one forward and back
         operations += operations_per_token(plan.beside.architecture, **counted) / (3 if plan.beside.is_frozen else 1)
-    rate = matrix_rate(device, hidden_size=plan.architecture.hidden_size)
+    rate = matrix_rate(plan.architecture, device, tokens=TRIED_TOKENS, scored=int(TRIED_TOKENS * _most_scored(plan)))
     return EFFICIENCY * rate * device.world_size / operations
 
 
@@ -123,7 +126,7 @@ def finetune_values(plan: FinetunePlan, device: Device) -> dict[str, Value]:
     rows, tokens = len(source.items), int(source.lengths.sum())
     epochs = {"samples": plan.budget.amount / rows, "steps": plan.budget.amount * (config.batch_size or 1) / rows, "tokens": plan.budget.amount / tokens}
     operations = operations_per_token(plan.architecture, length=max(1, tokens // rows), scored=0.0)
-    per_second = EFFICIENCY * matrix_rate(device, hidden_size=plan.architecture.hidden_size) * device.world_size / operations
+    per_second = EFFICIENCY * matrix_rate(plan.architecture, device, tokens=TRIED_TOKENS, scored=0) * device.world_size / operations
     passes = epochs.get(plan.budget.unit, plan.budget.amount * per_second / tokens)
     return {
         **model,

@@ -32,7 +32,8 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
     batch_size_ramp
         Sequences that the first update has and the share of the budget over which they grow to batch_size, such as 32:10%.
     start
-        neighbours (heads that begin by looking at the tokens beside them), random, or teacher (layers taken from it).
+        neighbours (heads that begin by looking at the tokens beside them, words that begin beside those with like neighbours), random, or teacher (layers
+        taken from it).
     eval_samples
         Held-out samples per evaluation.
     also_evaluate

@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bertwright.training.settings import TrainingConfig
 
@@ -42,6 +42,10 @@ class Course:
     def at_once(self, sample: int) -> int:
         """The sequences of a pass, in the update that begins with this sample."""
         return self.rows[bisect.bisect_right([first for first, _ in self.rows], sample) - 1][1]
+
+    def halved(self) -> "Course":
+        """The same updates in passes of half as many sequences, at least one."""
+        return replace(self, rows=tuple((first, max(1, rows // 2)) for first, rows in self.rows))
 
     def start_from(self, sample: float) -> int:
         """The first sample of the earliest update that does not begin before this one: where a stage can begin."""

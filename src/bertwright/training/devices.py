@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -67,6 +68,12 @@ class Device:
         if self.world_size > 1:
             dist.barrier()
 
+    def free_bytes(self) -> int:
+        """Memory that can still be had; on a CPU what the system says is available, shared among all processes."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return _available_bytes() // self.world_size
+
     def describe(self) -> str:
         threads = torch.get_num_threads()
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
@@ -95,6 +102,23 @@ def precision(device: torch.device, *, bf16: bool | None, fp16: bool) -> torch.d
             return torch.bfloat16
         return torch.float16 if device.type == "cuda" else torch.float32
     return torch.bfloat16 if bf16 else torch.float32
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch says that there is no memory: a GPU has a class of its own for it, a CPU's allocator words."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _available_bytes() -> int:
+    """Of a Linux machine, or of the container's share of it; elsewhere all the memory there is."""
+    told = Path("/proc/meminfo")
+    if not told.exists():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found = 1024 * next(int(line.split()[1]) for line in told.read_text(encoding="ascii").splitlines() if line.startswith("MemAvailable"))
+    most, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if most.exists() and (limit := most.read_text(encoding="ascii").strip()).isdigit():
+        found = min(found, int(limit) - int(used.read_text(encoding="ascii")))
+    return found
 
 
 def keep_heap() -> None:

@@ -3,6 +3,7 @@
 import time
 
 import torch
+import torch.nn.functional as F
 
 from bertwright.analysis.operations import block_weights, row_operations, row_tokens
 from bertwright.architecture import LM, MLM, Architecture
@@ -25,18 +26,36 @@ def operations_per_token(architecture: Architecture, *, length: int, scored: flo
     return sum(count.forward + count.backward for count in counts) / row_tokens(architecture, length=length)
 
 
-def matrix_rate(device: Device, *, hidden_size: int, seconds: float = 0.1) -> float:
-    """Operations per second of a matrix product in the run's precision, [2048, hidden_size] x [hidden_size, 4 hidden_size]."""
-    left = torch.randn(2048, hidden_size, device=device.device, dtype=device.dtype)
-    right = torch.randn(hidden_size, 4 * hidden_size, device=device.device, dtype=device.dtype)
-    _ = left @ right
+def matrix_rate(architecture: Architecture, device: Device, *, tokens: int, scored: int, seconds: float = 0.02) -> float:
+    """The best rate of `torch.nn.functional.linear` over the shapes of a model, in operations per second and in the run's precision.
+
+    tokens: of a pass; scored: those of them that a language-modelling head reads, 0 for none; seconds: for each shape.
+    """
+    block = architecture.last.block
+    inner = block.num_heads * block.head_size
+    shapes = {
+        (tokens, block.hidden_size, inner),
+        (tokens, inner, block.hidden_size),
+        (tokens, block.hidden_size, block.intermediate_size),
+        (tokens, block.intermediate_size, block.hidden_size),
+        *([(scored, architecture.embedding_size, architecture.vocab_size)] if scored else []),
+    }
+    return max(_rate(shape, device, seconds=seconds) for shape in shapes)
+
+
+@torch.no_grad()
+def _rate(shape: tuple[int, int, int], device: Device, *, seconds: float) -> float:
+    rows, inputs, outputs = shape
+    given = torch.randn(rows, inputs, device=device.device, dtype=device.dtype)
+    weight = torch.randn(outputs, inputs, device=device.device, dtype=device.dtype)
+    _ = F.linear(given, weight)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
-        _ = left @ right
+        _ = F.linear(given, weight)
         if device.device.type == "cuda":
             torch.cuda.synchronize()
         count += 1
-    return count * 2.0 * left.numel() * right.shape[1] / (time.perf_counter() - start)
+    return count * 2.0 * rows * inputs * outputs / (time.perf_counter() - start)
 
 
 def bytes_needed(architecture: Architecture, *, parameters: int, muon: bool, half: bool, rows: int, length: int, scored: float) -> int:

@@ -43,8 +43,6 @@ class FinetuneConfig(DataConfig, TrainingConfig):
         How far pgd moves in one of its steps.
     adversarial_steps
         Steps of pgd.
-    gradient_checkpointing
-        Compute activations again in the backward pass: less memory, more time.
     pooling
         embed: how tokens become a vector, cls, mean or max.
     doc_stride
@@ -69,7 +67,6 @@ class FinetuneConfig(DataConfig, TrainingConfig):
     adversarial_epsilon: float = 1.0
     adversarial_alpha: float = 0.3
     adversarial_steps: int = 3
-    gradient_checkpointing: bool = False
     pooling: str | None = None
     doc_stride: int | None = None
     teacher: str | None = None

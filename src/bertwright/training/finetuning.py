@@ -14,6 +14,7 @@ from bertwright.data.stream import Stream
 from bertwright.errors import Interrupted
 from bertwright.models.heads import build_heads
 from bertwright.models.initialisation import initialise
+from bertwright.models.stack import recompute_activations
 from bertwright.objectives.together import Together
 from bertwright.tasks.registry import declared_heads, label_names, write_beside
 from bertwright.tasks.regression import Regression
@@ -29,6 +30,7 @@ from bertwright.training.finetune_results import card_of, finish, finished_befor
 from bertwright.training.judging import judge, judged_first
 from bertwright.training.loop import Loop
 from bertwright.training.out_folder import refuse_other_folders
+from bertwright.training.profiling import Profile
 from bertwright.training.resuming import START, Identity, agreed_resume_point, weights_hash
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
@@ -75,8 +77,8 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
         checkpoint = agreed_resume_point(identity, run, device, notes)
         model = _new_model(plan, notes, skip_weights=checkpoint is not None).to(device.device)
         freeze(model, config.freeze_layers)
-        for stack in filter(None, (model.encoder, model.decoder)):
-            stack.recomputes = config.gradient_checkpointing
+        if config.gradient_checkpointing:
+            recompute_activations(model)
         updater = Updater.of(
             model if plan.teacher is None else Together(model, {"teacher": plan.teacher.build().to(device.device)}),
             plan.source,
@@ -88,6 +90,8 @@ def _train(plan: FinetunePlan, run: RunFolder, device: Device, observers: Sequen
             average=config.ema_decay,
         )
         state = read_checkpoint(checkpoint, updater) if checkpoint else TrainState()
+        if device.leads and config.profile:
+            tell.add(Profile(run, model, tell))
         loop = Loop(
             updater=updater,
             stream=Stream(plan.source, seed=config.seed),

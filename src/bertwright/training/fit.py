@@ -53,6 +53,7 @@ class LabelledRows:
     heads: tuple[HeadKind, ...] = ()
     terms: tuple[str, ...] = ("loss",)
     segments: int = 0
+    decomposes: bool = True
     simpler: Trainable | None = None
 
     def __init__(self, rows: Sequence[Sequence[int]], labels: Any, *, pad_id: int, loss: Callable[[nn.Module, LabelledBatch], Tensor], seed: int = 0) -> None:

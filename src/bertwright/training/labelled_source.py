@@ -42,6 +42,10 @@ class LabelledItems:
     def terms(self) -> tuple[str, ...]:
         return self.task.terms
 
+    @property
+    def decomposes(self) -> bool:
+        return self.task.decomposes
+
     def source(self, split: Split, vocabulary: Vocabulary, *, length: int, seed: int) -> Source:
         """Itself: its samples are its own items, whatever the shards hold."""
         return self

@@ -2,18 +2,17 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from bertwright.data.batch import Batch
-from bertwright.data.stream import Ahead, SampleStream
-from bertwright.errors import Interrupted
-from bertwright.objectives.objective import Trainable
+from bertwright.data.stream import SampleStream
+from bertwright.errors import Interrupted, OutOfMemory
 from bertwright.training.course import Course
 from bertwright.training.devices import Device
 from bertwright.training.events import Event, Watchers
+from bertwright.training.feed import Feed
 from bertwright.training.moments import Moments
 from bertwright.training.schedule import Budget, Progress, Schedule
 from bertwright.training.settings import TrainingConfig
@@ -21,21 +20,8 @@ from bertwright.training.signals import Signals
 from bertwright.training.state import TrainState
 from bertwright.training.step import StepResult, Updater
 
-# Batches made ahead of the device.
-AHEAD = 4
 # Under long budgets a checkpoint is written at least this often, in seconds.
 SAVE_AT_LEAST = 900.0
-
-
-def updates(stream: SampleStream, objective: Trainable, course: Course, device: Device, *, first: Progress) -> Iterator[list[Batch]]:
-    """This process' micro-batches of each update, after `first`, without end."""
-    step, sample = first.step, first.samples
-    while True:
-        total, micro = course.size(step), course.at_once(sample)
-        share = total // device.world_size
-        start = sample + device.rank * share
-        yield [objective.batch(*stream.take(begin, min(begin + micro, start + share))) for begin in range(start, start + share, micro)]
-        step, sample = step + 1, sample + total
 
 
 @dataclass(frozen=True)
@@ -99,13 +85,13 @@ class Loop:
         moments.train_begin(state)
         if self.measure_first:
             self._measured(state)
-        batches = Ahead(updates(self.stream, self.updater.objective, course, self.device, first=state.progress), depth=AHEAD)
+        feed = Feed(self.stream, self.updater.objective, course, self.device, first=state.progress)
         try:
             while not self.finished(state):
                 before, began = state.progress, time.monotonic()
                 factor = schedule.factor(before, self.budget)
                 moments.batch_begin(before)
-                result = self.updater.step(next(batches), number=before.step, factor=factor)
+                result = self._step(feed, before, factor)
                 seconds, unsaved, stop = self._agree(time.monotonic() - started, time.monotonic() - saved_at, self.signals.pending)
                 progress = Progress(before.step + 1, before.samples + course.size(before.step), before.tokens + result.tokens, seconds)
                 state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
@@ -126,12 +112,21 @@ class Loop:
                 if self.budget.unit == "seconds":  # evaluation and saving are part of the minutes
                     state = dataclasses.replace(state, progress=dataclasses.replace(progress, seconds=self._agree(time.monotonic() - started)[0]))
         finally:
-            batches.close()
+            feed.close()
         if not last:  # evaluating or saving used up the last of the minutes: what is saved must say so
             state, best = (state, False) if evaluated == state.progress.step else self._evaluated(state)
             self.save(state, best)
         moments.train_end(state)
         return state
+
+    def _step(self, feed: Feed, before: Progress, factor: float) -> StepResult:
+        """One update, in passes that fit into the memory."""
+        while True:
+            try:
+                return self.updater.step(feed.next(), number=before.step, factor=factor)
+            except OutOfMemory as error:
+                rows = feed.halve(before, error)
+                self.tell(Event("note", before.step, {"text": f"out of memory: {rows} sequences a pass from now on, as many an update as before"}))
 
     def _stale(self, state: TrainState) -> bool:
         return self.patience is not None and state.evaluations_since_best >= self.patience

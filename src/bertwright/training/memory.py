@@ -7,11 +7,9 @@ from typing import Any
 import torch
 
 from bertwright.errors import InputError
+from bertwright.training.cards import card_of
 from bertwright.training.made_up import MadeUpRun, made_up_run
 from bertwright.training.rehearsal import Memory, Setting
-
-# GPUs by name, in GB as their makers count them; others are given as 24GB.
-CARDS = {"h200": 141, "h100": 80, "a100": 80, "a100-40": 40, "l40s": 48, "a6000": 48, "4090": 24, "3090": 24, "v100": 32, "t4": 16, "mi300x": 192, "mi250": 64}
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
 
     Raises InputError with one line for each thing wrong.
     """
-    room = None if card is None else _room(card)
+    room = None if card is None else int(card_of(card).gigabytes * 10**9)
     if rows < 1:
         raise InputError(f"micro_batch_size is {rows}: it must be at least 1")
     run = made_up_run(model, length=length, bf16=bf16, kept=None if room is None else False, **keys)
@@ -131,12 +129,3 @@ def _title(run: MadeUpRun, model: str, *, rows: int, length: int) -> str:
 
 def _named(run: MadeUpRun) -> str:
     return str(run.setting.dtype).removeprefix("torch.")
-
-
-def _room(card: str) -> int:
-    """Bytes of a GPU. Raises InputError for one that is not known."""
-    name = card.lower()
-    size = CARDS.get(name) or (float(name.removesuffix("gb")) if name.endswith("gb") and name[:-2].replace(".", "", 1).isdigit() else 0)
-    if not size:
-        raise InputError(f"card {card} is not known: take one of {', '.join(CARDS)}, or its size, such as 24GB")
-    return int(size * 10**9)

@@ -154,6 +154,11 @@ class FlatParameters:
             self.grad[self.direct :] += self.compute_grad
             self.compute_grad.zero_()
 
+    def drop_gradients(self) -> None:
+        """Empties all gradients, those of a pass that was broken off too."""
+        self.grad.zero_()
+        self.compute_grad.zero_()
+
     @torch.no_grad()
     def in_units(self) -> None:
         """Makes of the gradients those by each parameter divided by its unit."""

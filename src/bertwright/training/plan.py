@@ -27,6 +27,7 @@ from bertwright.training.cooling import Cooling, as_before
 from bertwright.training.curriculum import Curriculum, curriculum, in_stages, mixed_texts, stages_of, streams_of
 from bertwright.training.depth import check_frozen
 from bertwright.training.devices import Device
+from bertwright.training.room import rows_that_fit
 from bertwright.training.schedule import Budget, Schedule
 from bertwright.training.text_ids import text_ids
 from bertwright.training.texts import Text, texts_beside
@@ -140,6 +141,10 @@ def make_plan(shards: TokenShards, config: PretrainConfig, device: Device) -> Pl
     resolved = _resolve(config, architecture, device, taught=taught)
     if not trained_for.decomposes:
         resolved = _one_pass(resolved, config, device)
+    elif config.micro_batch_size is None and not (beside is not None and beside.is_frozen):
+        most, length = resolved.micro_batch_size or 1, config.max_seq_length
+        fitting = rows_that_fit(architecture, trained_for, vocabulary, resolved, device, rows=most, length=length)
+        resolved = dataclasses.replace(resolved, micro_batch_size=fitting)
     if resolved.batch_size is not None and resolved.batch_size % device.world_size:
         raise InputError(f"batch_size {resolved.batch_size} is not divisible by {device.world_size} processes: take a multiple of {device.world_size}")
     read = curriculum(resolved, stages, streams, processes=device.world_size)
@@ -252,7 +257,9 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
     if trained_for is not None and trained_for.dropout and config.hidden_dropout_prob == 0:
         found.append(f"hidden_dropout_prob is 0, and objective {config.objective} lives by dropout: leave it out, or take {trained_for.dropout}")
     if config.start == "neighbours" and not knows_neighbours(architecture):
-        found.append("start neighbours needs learned absolute positions in an encoder with its norms behind the sublayers: take start random, or another model")
+        found.append(
+            "start neighbours needs an encoder with rotary positions, or with learned absolute ones and its norms behind the sublayers: take start random"
+        )
     if config.start == "neighbours" and config.objective == "rtd":
         found.append("start neighbours lays out embeddings for one model, and the generator of objective rtd reads them too: take start random")
     return found

@@ -1,5 +1,6 @@
 """Pre-training: a plan, a run folder, a model, the loop."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from bertwright.checkpoints.generation import write_said
 from bertwright.checkpoints.huggingface import empty_model, load_model
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.checkpoints.sentence_transformers import SentenceFolder, write_sentence_folder
+from bertwright.data.cooccurrence import word_vectors
 from bertwright.data.shards import TokenShards
 from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.models.positions import interpolated
 from bertwright.models.resizing import grown
-from bertwright.models.starts import start_at_frequencies, start_at_neighbours
+from bertwright.models.stack import recompute_activations
+from bertwright.models.starts import start_at_frequencies, start_at_neighbours, start_at_words
 from bertwright.models.taken import start_at_teacher
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
@@ -33,7 +36,9 @@ from bertwright.training.out_folder import refuse_other_folders
 from bertwright.training.parameters import query_factors
 from bertwright.training.plan import Plan, make_plan
 from bertwright.training.pretrained_card import model_card
+from bertwright.training.profiling import Profile
 from bertwright.training.resuming import Identity, agreed_resume_point
+from bertwright.training.schedule import Progress
 from bertwright.training.signals import caught_signals
 from bertwright.training.state import CheckpointWriter, TrainState, read_checkpoint
 from bertwright.training.step import Updater
@@ -78,9 +83,13 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
     with caught_signals() as signals, watched(run, device, observers, tensorboard=config.tensorboard) as tell:
         identity = Identity(config=config, given=plan.given, data=data, architecture=plan.architecture, model=config.model)
         checkpoint = agreed_resume_point(identity, run, device, notes)
+        begun = time.monotonic()
         model = _new_model(plan, notes, skip_weights=checkpoint is not None)
+        spent = time.monotonic() - begun
         freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
         trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
+        if config.gradient_checkpointing:
+            recompute_activations(trained)
         factors = query_factors(trained)
         updater = Updater.of(
             trained,
@@ -91,11 +100,13 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             average=config.ema_decay,
             average_last=config.average_last,
         )
-        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater)
+        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater, spent=spent)
         if device.leads and MLM in plan.objective.heads:
             tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
         if device.leads and "clm" in plan.objective.terms:
             tell.add(WrittenTexts(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
+        if device.leads and config.profile:
+            tell.add(Profile(run, trained, tell))
         loop = Loop(
             updater=updater,
             stream=plan.read.stream,
@@ -120,9 +131,10 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))
 
 
-def _first_state(plan: Plan, updater: Updater) -> TrainState:
-    """Nothing is done yet; of a cool-down, what the checkpoint holds that it goes on from, with nothing judged."""
-    return TrainState(read_checkpoint(plan.cooling.checkpoint, updater).progress) if plan.cooling else TrainState()
+def _first_state(plan: Plan, updater: Updater, *, spent: float) -> TrainState:
+    """Nothing is done yet but what `spent` the first seconds: making the weights; of a cool-down, what the checkpoint holds that it goes on from, with nothing
+    judged."""
+    return TrainState(read_checkpoint(plan.cooling.checkpoint, updater).progress if plan.cooling else Progress(seconds=spent))
 
 
 def _saving(
@@ -204,7 +216,9 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         return begun.train()
     model = Model(plan.architecture, plan.objective.heads)
     if config.start == "neighbours":
-        start_at_neighbours(model)
+        taken = start_at_neighbours(model)
+        vectors = word_vectors(plan.shards.train.tokens, vocab_size=plan.shards.vocab_size, size=plan.architecture.embedding_size - taken)
+        start_at_words(model, torch.from_numpy(vectors), taken=taken)
         if MLM in plan.objective.heads:
             start_at_frequencies(model, _counts(plan))
     return model.train()

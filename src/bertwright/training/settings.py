@@ -15,8 +15,10 @@ FREE_ON_RESUME = (
     "save_steps",
     "logging_steps",
     "micro_batch_size",
+    "gradient_checkpointing",
     "dry_run",
     "tensorboard",
+    "profile",
     "verify",
     "test",
     "also_evaluate",
@@ -42,7 +44,9 @@ class TrainingConfig:
     batch_size
         Sequences per update, over all devices.
     micro_batch_size
-        Sequences per device and pass; the last pass of an update may be shorter.
+        Sequences per device and pass; the last pass of an update may be shorter. By default what the memory holds; halved where it does not.
+    gradient_checkpointing
+        Compute activations again in the backward pass: less memory, more time.
     optimizer
         muon (Muon for matrices, AdamW for the rest) or adamw.
     learning_rate
@@ -87,6 +91,8 @@ class TrainingConfig:
         auto, never, or a checkpoint folder of this run.
     tensorboard
         Also write TensorBoard files (needs the extra).
+    profile
+        Write profile.md and profile.json into the run folder: where the time of an update goes, after the first ten.
     dry_run
         Print the resolved config and the plan, and stop.
     """
@@ -97,6 +103,7 @@ class TrainingConfig:
     max_minutes: float | None = None
     batch_size: int | None = None
     micro_batch_size: int | None = None
+    gradient_checkpointing: bool = False
     optimizer: str = "muon"
     learning_rate: float | None = None
     muon_learning_rate: float | None = None
@@ -119,6 +126,7 @@ class TrainingConfig:
     logging_steps: int | str = 10
     resume_from_checkpoint: str = "auto"
     tensorboard: bool = False
+    profile: bool = False
     dry_run: bool = False
 
     def problems(self) -> list[str]:

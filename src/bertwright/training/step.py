@@ -9,20 +9,25 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
-from bertwright.errors import NonFiniteError
+from bertwright.errors import NonFiniteError, OutOfMemory
 from bertwright.objectives.objective import Trainable
 from bertwright.training.adversarial import Adversary, token_table
 from bertwright.training.averaging import Average, LastAverage, MovingAverage
-from bertwright.training.devices import Device
+from bertwright.training.devices import Device, is_out_of_memory
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 from bertwright.training.settings import TrainingConfig
 
 # Dynamic loss scaling for float16 (Micikevicius et al. 2018, section 3.2), with PyTorch's GradScaler's constants.
 FIRST_SCALE, GROWTH_INTERVAL, LEAST_SCALE = 2.0**16, 2000, 1.0
+
+
+# What a profile calls the parts of an update.
+FORWARD, BACKWARD, GRADIENTS = "forward", "backward", "gradients: sum, norm, clip"
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,12 @@ class Updater:
     def step(self, batches: Sequence[Batch], *, number: int, factor: float) -> StepResult:
         """Trains on this process' micro-batches of one update; `number` counts updates, `factor` scales the learning rates.
 
-        Raises NonFiniteError, before anything is changed, when a loss or gradient is no number.
+        Raises, before anything is changed, NonFiniteError when a loss or gradient is no number, and OutOfMemory, on every process, when one of them ran out
+        of memory.
         """
         weights, tokens = self._global(batches)
         torch.manual_seed(int(draws.draw(draws.key_of(self.seed, number), self.device.rank, draws.DROPOUT)[0] >> np.uint64(1)))
-        sums, told = self._pass(batches, weights)
-        if self.adversary is not None and self.table is not None:
-            self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
+        sums, told = self._gradients(batches, weights)
         self.device.sum(self.parameters.grad)
         self.parameters.in_units()
         values = self.device.sum(torch.stack(list(sums.values()))).tolist()
@@ -131,6 +135,24 @@ class Updater:
             self.average.update(number)
         return StepResult(terms, sum(terms.values()), grad_norm, tokens, {name: means[name] for name in told})
 
+    def _gradients(self, batches: Sequence[Batch], weights: Mapping[str, float]) -> tuple[dict[str, Tensor], list[str]]:
+        """As `_pass`, with the adversary's share. Raises OutOfMemory, without gradients, on all processes alike: the others would wait for ever."""
+        found: tuple[dict[str, Tensor], list[str]] | None = None
+        said = "another process ran out of memory"
+        try:
+            found = self._pass(batches, weights)
+            if self.adversary is not None and self.table is not None:
+                self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            found, said = None, str(error).partition("\n")[0]
+        short = self.device.largest(torch.tensor(float(found is None), device=self.device.device)).item() if self.device.world_size > 1 else found is None
+        if found is None or short:
+            self.parameters.drop_gradients()
+            raise OutOfMemory(said)
+        return found
+
     def _pass(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None = None) -> tuple[dict[str, Tensor], list[str]]:
         """All micro-batches forward and backward: adds to the gradients, of `only` these parameters.
 
@@ -139,11 +161,14 @@ class Updater:
         told: dict[str, None] = {}
         sums = {name: torch.zeros((), device=self.device.device) for name in weights}
         for batch in batches:
-            losses = self.objective.losses(self.model, batch.to(self.device.device))
+            with record_function(FORWARD):
+                losses = self.objective.losses(self.model, batch.to(self.device.device))
             parts = [term.coefficient * term.sum / (weights[name] or 1.0) for name, term in losses.items() if term.trained]
             total = torch.stack([part.float() for part in parts]).sum()
-            (total * self.scale).backward(inputs=only)  # type: ignore[no-untyped-call]
-            self.parameters.collect()
+            with record_function(BACKWARD):
+                (total * self.scale).backward(inputs=only)  # type: ignore[no-untyped-call]
+            with record_function(GRADIENTS):
+                self.parameters.collect()
             for name, term in losses.items():
                 sums[name] += term.coefficient * term.sum.detach().float()
             told |= dict.fromkeys(name for name, term in losses.items() if not term.trained)

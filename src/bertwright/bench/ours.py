@@ -1,0 +1,64 @@
+"""bertwright as a contender: trains as `bertwright pretrain` does."""
+
+import resource
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bertwright.bench.contest import Outcome, Point, Setting
+from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.data.shards import TokenShards
+from bertwright.training.config import PretrainConfig
+from bertwright.training.devices import device_of_this_process
+from bertwright.training.estimate import matrix_rate, operations_per_token
+from bertwright.training.events import Event
+from bertwright.training.plan import make_plan
+from bertwright.training.pretrain import pretrain
+from bertwright.training.state import read_progress
+
+KEPT = 1000  # checkpoints: all of them
+
+
+def run(setting: Setting) -> Outcome:
+    """Trains by the clock; then measures the rate of matrix products, so that they take no memory before."""
+    before = peak_bytes()
+    given: dict[str, Any] = {"objective": "mlm", **setting.options}
+    sizes = {"model": setting.model, "seed": setting.seed, "batch_size": setting.batch_size, "max_seq_length": setting.max_seq_length}
+    config = PretrainConfig(**{**sizes, "max_minutes": setting.seconds / 60, "save_total_limit": KEPT, **given})
+    device = device_of_this_process(bf16=config.bf16, fp16=config.fp16)
+    plan = make_plan(TokenShards.open(setting.shards), config, device)
+    tokens = (plan.config.micro_batch_size or 1) * config.max_seq_length
+    counted: dict[str, Any] = {"tokens": tokens, "scored": int(tokens * config.mlm_probability), "seconds": 0.5}
+    rates: list[float] = []
+
+    def watch(event: Event) -> None:
+        if event.kind == "train":
+            rates.append(float(event.values["tokens_per_second"]))
+
+    shutil.rmtree(setting.folder, ignore_errors=True)
+    pretrain(setting.shards, out=setting.folder, config=config, observers=(watch,))
+    after = peak_bytes()
+    with RunFolder.open(Path(setting.folder), write=False) as folder:
+        points = tuple(_point(checkpoint) for checkpoint in folder.checkpoints())
+    return Outcome(
+        points=points,
+        tokens_per_second=statistics.median(rates[1:] or rates),
+        peak_bytes=after if torch.cuda.is_available() else after - before,
+        operations_per_token=operations_per_token(plan.architecture, length=config.max_seq_length, scored=config.mlm_probability),
+        matrix_rate=matrix_rate(plan.architecture, device, **counted),
+    )
+
+
+def peak_bytes() -> int:
+    """The most that this process has held: resident memory, on a GPU what torch allocated."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _point(checkpoint: Path) -> Point:
+    progress = read_progress(checkpoint)
+    return Point(seconds=progress.seconds, tokens=float(progress.tokens), folder=str(checkpoint))
