@@ -147,6 +147,30 @@ if __name__ == "__main__":
         torch.save([updater.parameters.state(), updater.average.average], f"{sys.argv[1]}/{name}-{device.rank}-of-{device.world_size}.pt")
 """
 
+SHORT = """
+import os
+import sys
+
+import torch
+
+from bertwright.objectives.mlm import MaskedLanguageModel
+from bertwright.training.config import PretrainConfig
+from bertwright.training.pretrain import pretrain
+
+losses = MaskedLanguageModel.losses
+
+
+def short(self, model, batch):
+    if os.environ["RANK"] == "1" and len(batch.input_ids) > 1:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    return losses(self, model, batch)
+
+
+if __name__ == "__main__":
+    MaskedLanguageModel.losses = short
+    pretrain({shards!r}, out=sys.argv[1] + "/run", config=PretrainConfig(**{settings!r}))
+"""
+
 
 @pytest.fixture(scope="module")
 def config(tiny_config_json: Callable[..., str]) -> PretrainConfig:
@@ -248,6 +272,16 @@ def test_two_processes_move_the_embeddings_and_average_the_weights_as_one_does(t
             assert torch.equal(first[key], second[key]), key
             # What has a gradient of rounding noise alone moves by whole steps.
             torch.testing.assert_close(first[key], tensor, rtol=0.0, atol=5e-5 if ".key.bias" not in key else 5e-3, msg=f"{name} {key}")
+
+
+def test_when_one_process_runs_out_of_memory_both_halve_their_passes(tmp_path: Path, shards: TokenShards, config: PretrainConfig) -> None:
+    chosen = dataclasses.replace(config, objective="mlm", max_steps=3)
+    process = started(tmp_path / "two", SHORT.format(shards=str(shards.folder), settings=dataclasses.asdict(chosen)))
+    pretrain(shards.folder, out=tmp_path / "one", config=chosen)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert_same(tmp_path / "one", tmp_path / "two" / "run", "mlm", steps=3)
+    assert "out of memory: 1 sequence a pass" in (tmp_path / "two" / "run" / "log.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

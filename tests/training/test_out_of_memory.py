@@ -39,7 +39,7 @@ def test_a_pass_that_does_not_fit_is_halved_until_it_does(tiny_run: Callable[[st
     state = short.train(steps=6, course=Course(4, ((0, 4),)))
     assert state.progress.samples == 24
     texts = [str(event.values["text"]) for event in short.told if event.kind == "note"]
-    assert texts == [f"out of memory: {rows} sequences a pass from now on, as many an update as before" for rows in (2, 1)]
+    assert texts == [f"out of memory: {rows} a pass from now on, as many an update as before" for rows in ("2 sequences", "1 sequence")]
     for name, tensor in whole.updater.parameters.state().items():
         assert torch.equal(tensor, short.updater.parameters.state()[name]), name
 

@@ -28,13 +28,13 @@ class LinearCrossEntropy(torch.autograd.Function):
         rows = max(CHUNK_ROWS, CHUNK_VALUES // len(weight))
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
-            logits = torch.mm(hidden[part], cast.t()).float().add_(bias)
-            top = logits.logsumexp(-1, keepdim=True)
+            # Added in float32: log frequencies of rare words are too large for half precision.
+            logarithms = torch.add(torch.mm(hidden[part], cast.t()), bias.float()).log_softmax(-1)
             chosen = labels[part, None]
-            total += (top - logits.gather(1, chosen)).sum()
+            total -= logarithms.gather(1, chosen).sum()
             if of_hidden is not None and of_weight is not None and of_bias is not None:
-                probabilities = logits.sub_(top).exp_()
-                probabilities.scatter_add_(1, chosen, torch.full_like(top, -1.0))
+                probabilities = logarithms.exp_()
+                probabilities.scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32))
                 of_bias += probabilities.sum(0)
                 slope = (probabilities.mul_(headroom) if headroom != 1 else probabilities).to(hidden.dtype)
                 of_hidden[part] = torch.mm(slope, cast).div_(headroom)
@@ -46,7 +46,8 @@ class LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         of_hidden, of_weight, of_bias = ctx.saved_tensors
         (scale,) = gradients
-        return of_hidden * scale.to(of_hidden.dtype), of_weight * scale, of_bias * scale.to(of_bias.dtype), None
+        # In place: a large vocabulary's gradient is not to be held twice. Nobody goes back through it a second time.
+        return of_hidden.mul_(scale.to(of_hidden.dtype)), of_weight.mul_(scale), of_bias.mul_(scale.to(of_bias.dtype)), None
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:

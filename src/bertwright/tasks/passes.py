@@ -32,7 +32,7 @@ def each(work: Callable[[Given], Found], passes: Sequence[Given], *, side_by_sid
             yield work(one)
         return
     threads = torch.get_num_threads()
-    _give_free_memory_back()
+    give_free_memory_back()
     pool = ThreadPoolExecutor(side_by_side, thread_name_prefix="pass", initializer=torch.set_num_threads, initargs=(1,))
     try:
         for ended in as_completed([pool.submit(work, one) for one in passes]):
@@ -40,10 +40,10 @@ def each(work: Callable[[Given], Found], passes: Sequence[Given], *, side_by_sid
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)  # threads that begin later take theirs from the last one set, wherever that was
-        _give_free_memory_back()
+        give_free_memory_back()
 
 
-def _give_free_memory_back() -> None:
+def give_free_memory_back() -> None:
     """To the system: glibc keeps what was freed for each thread apart, so what a training freed would stand beside what the passes take."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # other C libraries than glibc lack it
         trim(0)

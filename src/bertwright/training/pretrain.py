@@ -22,6 +22,7 @@ from bertwright.models.resizing import grown
 from bertwright.models.stack import recompute_activations
 from bertwright.models.starts import start_at_frequencies, start_at_neighbours, start_at_words
 from bertwright.models.taken import start_at_teacher
+from bertwright.tasks.passes import give_free_memory_back
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
 from bertwright.training.config import PretrainConfig, PretrainResult
@@ -219,6 +220,7 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
         taken = start_at_neighbours(model)
         vectors = word_vectors(plan.shards.train.tokens, vocab_size=plan.shards.vocab_size, size=plan.architecture.embedding_size - taken)
         start_at_words(model, torch.from_numpy(vectors), taken=taken)
+        give_free_memory_back()  # what counting took would stand beside what training takes
         if MLM in plan.objective.heads:
             start_at_frequencies(model, _counts(plan))
     return model.train()
