@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bertwright.bench import tables
+
+table, with_spread = tables.markdown, tables.spread
 WORK = Path(__file__).resolve().parents[1] / "runs" / "benchmarks"
 BERTWRIGHT = (sys.executable, "-m", "bertwright")
 TRAINED = 8192

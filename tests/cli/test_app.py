@@ -59,7 +59,8 @@ def test_the_commands_stand_in_the_order_of_the_journey(monkeypatch: pytest.Monk
         (("pretrian",), "error: bertwright knows no 'pretrian': did you mean pretrain?"),
         (
             ("frobnicate",),
-            "error: bertwright knows no 'frobnicate': there are demo, prepare, pretrain, finetune, evaluate, predict, report, push, summary, memory, tokenize",
+            "error: bertwright knows no 'frobnicate': there are demo, prepare, pretrain, finetune, evaluate, predict, report, push, summary, memory, plan, "
+            "bench, tokenize",
         ),
         (("predict",), "error: bertwright predict needs CHECKPOINT: see bertwright predict --help"),
         (("predict", "run", "--topk", "3"), "error: Unknown option: --topk. Did you mean --top_k?"),

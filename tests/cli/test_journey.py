@@ -97,7 +97,7 @@ def test_predict_prints_candidates_and_the_text_filled(place: Path, call: Call) 
     lines = out.splitlines()
     assert lines[0] == "The [MASK] of the lamp."
     assert [line.strip().split()[0][-1] for line in lines[1:4]] == ["%"] * 3
-    assert lines[4].startswith("filled:   The ")
+    assert lines[4].startswith("filled:   The")
     assert "checkpoint: " in err
 
 

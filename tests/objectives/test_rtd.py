@@ -180,9 +180,9 @@ def test_a_tiny_model_overfits_ten_sentences(
     assert sum(map(len, text)) == 10
     shards = write_token_shards(tmp_path / "shards", train=text, validation=text)
     config = dataclasses.replace(
-        config, max_steps=150, batch_size=16, learning_rate=5e-3, weight_decay=0.0, generator_embeddings=embeddings, mlm_probability=0.3
+        config, max_steps=200, batch_size=16, learning_rate=5e-3, weight_decay=0.0, generator_embeddings=embeddings, mlm_probability=0.3
     )
-    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, eval_steps=150, save_steps=150))
+    result = pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, eval_steps=200, save_steps=200))
     found = rows(tmp_path / "run", "train")
     assert found[0]["rtd_loss"] > 30.0, "50 times about ln 2 at first"
     last = {name: sum(row[name] for row in found[-10:]) / 10 for name in ("mlm_loss", "rtd_loss", "replaced")}
