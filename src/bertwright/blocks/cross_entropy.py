@@ -29,7 +29,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
             # Added in float32: log frequencies of rare words are too large for half precision.
-            logarithms = torch.add(torch.mm(hidden[part], cast.t()), bias.float()).log_softmax(-1)
+            logarithms = torch.mm(hidden[part], cast.t()).float().add_(bias).log_softmax(-1)
             chosen = labels[part, None]
             total -= logarithms.gather(1, chosen).sum()
             if of_hidden is not None and of_weight is not None and of_bias is not None:

@@ -47,7 +47,7 @@ def plan(
         max_seq_length: tokens a row.
         optimizer: muon or adamw.
         vocab_size: entries of the vocabulary; by default those of the family's released models.
-        share: of the device's peak that training reaches; by default 0.4 on a GPU (assumed) and 0.5 here (measured).
+        share: of the device's peak that training reaches; by default 0.4 on a GPU (assumed) and 0.7 here (measured).
         link: gigabytes of gradients that leave a device in a second.
         price_per_hour: of one device.
         json: one JSON object on standard output.

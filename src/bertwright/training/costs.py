@@ -14,7 +14,7 @@ from bertwright.errors import InputError
 from bertwright.models import Model
 from bertwright.training.cards import CARDS, card_of
 from bertwright.training.devices import device_of_this_process
-from bertwright.training.estimate import EFFICIENCY, matrix_rate
+from bertwright.training.estimate import matrix_rate
 from bertwright.training.made_up import MadeUpRun, made_up_run
 from bertwright.training.memory import overhead_of, with_overhead
 from bertwright.training.optimizers import COEFFICIENTS
@@ -23,8 +23,9 @@ from bertwright.training.plan import PASS_TOKENS
 
 HERE = "here"
 TRIED_TOKENS = 2048
-# Assumed where nothing is given: the share of a GPU's peak that training reaches, and how fast gradients go from one device to the next, in bytes a second.
-GPU_SHARE, LINK = 0.4, 200e9
+# The share of the rate of matrix products that training reaches, Muon's among them: of a GPU's peak assumed, of a CPU's own rate measured (benchmarks/scale.py:
+# 0.7 to 0.8 from 4x256 to 8x512, 0.4 at 2x128). And how fast gradients leave a device, in bytes a second, assumed.
+GPU_SHARE, HERE_SHARE, LINK = 0.4, 0.7, 200e9
 # On disk: a token's id (2 bytes below 65,536 entries, else 4) and whether a word begins there; a sentence's place, for about so many tokens.
 SENTENCE_TOKENS, PLACE = 20, 8
 # Checkpoints: the latest, the best and the one that is being written. Each holds weights and what the optimizer remembers, one number a weight for Muon and
@@ -134,7 +135,7 @@ def costs(wanted: Wanted) -> Costs:
     rows = wanted.batch_size // wanted.count
     counted = row_operations(architecture, run.subject.heads, length=length, scored=0.15 if "mlm" in run.subject.heads else 1.0).values()
     each = sum(part.forward + part.backward for part in counted)
-    share = wanted.share or (GPU_SHARE if on_gpu else EFFICIENCY)
+    share = wanted.share or (GPU_SHARE if on_gpu else HERE_SHARE)
     rate = share * _peak(wanted, run.subject.architecture)
     micro, memory, room = _passes(wanted, run, rows)
     width = 2 if architecture.vocab_size <= 1 << 16 else 4
