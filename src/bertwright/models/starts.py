@@ -88,9 +88,9 @@ def start_at_words(model: Model, vectors: Tensor, *, taken: int) -> None:
     weight, known = model.tokens.weight[: len(vectors), taken:], vectors.any(1, keepdim=True)
     weight.copy_(torch.where(known, usual * (vectors @ turn), weight))
     larger = LOGITS * model.architecture.embedding_size**-0.5 / usual
-    model.tokens.weight *= larger
+    model.tokens.weight.mul_(larger)
     if encoder is not None and isinstance(encoder.positions, AbsolutePosition):
-        encoder.positions.weight *= larger
+        encoder.positions.weight.mul_(larger)
 
 
 @torch.no_grad()
