@@ -9,7 +9,6 @@ steps that fit into the seconds are counted from a few that are thrown away; sav
 """
 
 import argparse
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.utils.data import Dataset
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, Trainer, TrainerCallback, TrainingArguments
 
 from bertwright.bench.contest import Outcome, Point, Setting, write
+from bertwright.bench.machine import peak_bytes
 from bertwright.data.samples import Vocabulary
 from bertwright.data.shards import TokenShards
 from bertwright.families import preset
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def race(setting: Setting, *, tuned: bool, learning_rate: float | None) -> Outcome:
-    before = _peak()
+    before = peak_bytes(0)
     shards = TokenShards.open(setting.shards)
     data = Rows(shards, setting)
     tokenizer = AutoTokenizer.from_pretrained(shards.tokenizer_folder)
@@ -77,9 +77,9 @@ def race(setting: Setting, *, tuned: bool, learning_rate: float | None) -> Outco
     steps = max(POINTS, int(setting.seconds / trial.step_seconds()))
     clock = Clock(model, setting, steps=steps, points=POINTS)
     train(steps, clock)
-    after = _peak()
+    peak = peak_bytes(before)
     rate = setting.batch_size * setting.max_seq_length / clock.step_seconds()
-    return Outcome(points=tuple(clock.found), tokens_per_second=rate, peak_bytes=after if torch.cuda.is_available() else after - before)
+    return Outcome(points=tuple(clock.found), tokens_per_second=rate, peak_bytes=peak)
 
 
 class Clock(TrainerCallback):
@@ -125,11 +125,6 @@ class Rows(Dataset[dict[str, list[int]]]):
 
     def __getitem__(self, number: int) -> dict[str, list[int]]:
         return {"input_ids": self.ids[number].tolist(), "attention_mask": [1] * self.ids.shape[1]}
-
-
-def _peak() -> int:
-    """As bertwright measures its own."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

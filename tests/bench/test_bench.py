@@ -77,7 +77,11 @@ def test_programs_of_anybody_are_run_and_scored(tmp_path: Path, programs: tuple[
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("raise SystemExit('no shards here')", "rival failed with 1: no shards here"), ("pass", "left no outcome that can be read")],
+    [
+        ("raise SystemExit('no shards here')", "rival failed with 1: no shards here"),
+        ("pass", "left no outcome that can be read"),
+        (RIVAL.replace("(0.5, 1.0)", "()"), "no points: nothing was saved"),
+    ],
 )
 def test_a_rival_that_fails_is_said(tmp_path: Path, programs: tuple[str, str], text: str, message: str) -> None:
     rival, scorer = programs

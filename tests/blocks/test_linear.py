@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from bertwright.blocks import linear
-from bertwright.blocks.linear import Linear
+from bertwright.blocks.linear import Linear, transposed_product
 
 
 @pytest.mark.skipif(not linear.AVAILABLE, reason="oneDNN is not used on this machine")
@@ -20,19 +20,43 @@ def test_inference_gives_the_same_product(shape: tuple[int, ...], bias: bool, mo
         torch.testing.assert_close(layer(x), expected)
 
 
+@pytest.mark.skipif(not linear.AVAILABLE, reason="oneDNN is not used on this machine")
+@pytest.mark.parametrize("trained", ["all", "weights", "input"])
+@pytest.mark.parametrize("shape", [(linear.ROWS, 24), (7, 40, 24)])
+def test_training_gives_the_same_product_and_gradients(shape: tuple[int, ...], trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, given, of_output = Linear(24, 150), torch.randn(shape), torch.randn(*shape[:-1], 150)
+    layer.requires_grad_(trained != "input")
+    found = []
+    for product in (F.linear, lambda x, *_: layer(x)):
+        x = given.clone().requires_grad_(trained != "weights")
+        out = product(x, layer.weight, layer.bias)
+        out.backward(of_output)
+        found.append([out.detach(), x.grad, layer.weight.grad, layer.bias.grad])
+        layer.zero_grad()
+        monkeypatch.setattr(F, "linear", lambda *given: pytest.fail("torch's own product was taken"))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=5e-5)  # sums of up to 280 products
+
+
 def test_everything_else_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, asked = Linear(24, 17), []
     plain = F.linear
     monkeypatch.setattr(F, "linear", lambda *given: (asked.append(1), plain(*given))[1])
     x = torch.randn(linear.ROWS, 24)
-    layer(x)
-    with torch.no_grad():
-        layer(x)
+    layer(x[:-1])
     with torch.inference_mode():
         layer(x[:-1])
-        layer.double()(x.double())
-        layer.bfloat16()(x.bfloat16())
-    assert len(asked) == 5
+    layer.double()(x.double())
+    layer.bfloat16()(x.bfloat16())
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [3, linear.ROWS])
+def test_a_transposed_product_is_that_of_matrices(rows: int, dtype: torch.dtype) -> None:
+    left, right = torch.randn(24, rows, dtype=dtype).t(), torch.randn(17, 24, dtype=dtype)
+    torch.testing.assert_close(transposed_product(left, right), left @ right.t())
 
 
 def test_gradients_flow() -> None:

@@ -194,7 +194,7 @@ def test_a_tiny_model_overfits_ten_sentences(
     assert sum(map(len, text)) == 10
     shards = write_token_shards(tmp_path / "shards", train=text, validation=text)
     sizes = {"hidden_size": 48, "intermediate_size": 96}
-    config = dataclasses.replace(config, model=tiny_config_json(**sizes), max_steps=220, batch_size=16, learning_rate=5e-3, weight_decay=0.0, eval_steps=220)
+    config = dataclasses.replace(config, model=tiny_config_json(**sizes), max_steps=300, batch_size=16, learning_rate=5e-3, weight_decay=0.0, eval_steps=300)
     taught = pretrain(shards.folder, out=tmp_path / "teacher", config=dataclasses.replace(config, objective="mlm", teacher=None))
     student = dataclasses.replace(
         config, model=tiny_config_json(**sizes, num_hidden_layers=1), teacher=str(taught.checkpoint), distill_from="soft,mlm,cosine,relations"

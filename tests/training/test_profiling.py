@@ -1,13 +1,27 @@
 """A profile's parts add up to the update, and a run that asks for one finds it in its folder."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from bertwright import pretrain
+from bertwright.data.batch import Batch
 from bertwright.data.shards import TokenShards
+from bertwright.objectives.mlm import MaskedLanguageModel
+from bertwright.objectives.objective import Losses
 from bertwright.training.events import Event
 from bertwright.training.profiling import breakdown
+
+
+def shares_of(run: Path) -> dict[str, float]:
+    """The shares of an update's parts, in percent."""
+    lines = (run / "profile.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2 : lines.index("")]]
+    return {name: float(share.rstrip("%")) for name, _, share in cells}
 
 
 def test_parts_add_up_to_the_update() -> None:
@@ -27,8 +41,40 @@ def test_a_run_leaves_its_profile(tmp_path: Path, shards: TokenShards, steps: in
     written = (tmp_path / "run" / "profile.md").exists()
     assert written == (tmp_path / "run" / "profile.json").exists() == (steps > 10)
     if written:
-        lines = (tmp_path / "run" / "profile.md").read_text(encoding="utf-8").splitlines()
-        shares = [float(line.split("|")[3].strip().rstrip("%")) for line in lines[2 : lines.index("")]]
-        assert sum(shares) == pytest.approx(100, abs=1)
-        assert min(shares) > -1
-        assert shares[3] > 10, "the backward pass takes most of an update"
+        shares = shares_of(tmp_path / "run")
+        assert sum(shares.values()) == pytest.approx(100, abs=1)
+        assert min(shares.values()) > -1
+        assert shares["backward"] > 10, "the backward pass takes most of an update"
+
+
+def test_what_is_computed_again_is_no_part_of_the_forward_pass(tmp_path: Path, shards: TokenShards) -> None:
+    settings: dict[str, Any] = {"model": "bert-tiny", "max_seq_length": 32, "max_steps": 13, "gradient_checkpointing": True}
+    pretrain(shards.folder, out=tmp_path / "run", profile=True, **settings)
+    shares = shares_of(tmp_path / "run")
+    assert "forward" in shares
+    assert "forward: attention" not in shares
+    assert min(shares.values()) > -1
+
+
+def test_a_pass_that_runs_out_of_memory_leaves_no_part_open(tmp_path: Path, shards: TokenShards, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses_of: Callable[..., Losses] = MaskedLanguageModel.losses
+    seen: list[int] = []
+
+    def losses(self: MaskedLanguageModel, model: nn.Module, batch: Batch) -> Losses:
+        seen.append(len(seen))
+        if seen[-1] != 11:
+            return losses_of(self, model, batch)
+        hook = next(part for name, part in model.named_modules() if name.endswith("feed_forward")).register_forward_pre_hook(_no_memory)
+        try:
+            return losses_of(self, model, batch)
+        finally:
+            hook.remove()
+
+    monkeypatch.setattr(MaskedLanguageModel, "losses", losses)
+    settings: dict[str, Any] = {"model": "bert-tiny", "objective": "mlm", "max_seq_length": 32, "batch_size": 4, "max_steps": 15}
+    pretrain(shards.folder, out=tmp_path / "run", profile=True, **settings)
+    assert -1 < shares_of(tmp_path / "run")["waiting for batches, and the rest"] < 50
+
+
+def _no_memory(*given: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")

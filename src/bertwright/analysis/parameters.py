@@ -8,6 +8,11 @@ EMBEDDINGS = "embeddings"
 BEFORE_BLOCKS = ("segments", "embedding_norm", "projection")
 
 
+def count_parameters(model: nn.Module) -> int:
+    """Of all parts together; what two of them share counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def part_of(name: str, architecture: Architecture) -> str:
     """The part that a parameter of a Model belongs to, by its name: embeddings (all that stands before the first block), encoder, decoder, or a head's kind."""
     first, second, *rest = name.split(".")

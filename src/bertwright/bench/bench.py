@@ -50,12 +50,14 @@ def contenders(models: Sequence[str], rivals: Sequence[str]) -> list[Contender]:
     theirs = []
     for line in rivals:
         script, *rest = shlex.split(line)
-        theirs.append(Contender(" ".join([Path(script).stem, *rest]), (*_called(script), *rest), models[0]))
+        theirs.append(Contender(" ".join([Path(script).stem, *rest]), _called(line), models[0]))
     return ours + theirs
 
 
-def _called(script: str) -> tuple[str, ...]:
-    return (sys.executable, script) if script.endswith(".py") else (script,)
+def _called(line: str) -> tuple[str, ...]:
+    """A command line, with Python before a script of its own."""
+    script, *rest = shlex.split(line)
+    return (*((sys.executable,) if script.endswith(".py") else ()), script, *rest)
 
 
 def run_all(
@@ -74,7 +76,7 @@ def run_all(
     points: so many of what a training saved are scored, the last among them. scorer: a program that is called with a folder and prints "loss X"; None:
     transformers. Raises BertwrightError when a contender or the scorer fails.
     """
-    judge = (*CHILD, "score", "{}", base.shards) if scorer is None else (*_called_line(scorer), "{}")
+    judge = (*CHILD, "score", "{}", base.shards) if scorer is None else (*_called(scorer), "{}")
     done: list[Training] = []
     for place, seed in enumerate(seeds):
         for budget in seconds:
@@ -85,11 +87,6 @@ def run_all(
                 tell(done[-1])
                 write_results(done, base=base, scorer=scorer, out=out)
     return done
-
-
-def _called_line(line: str) -> tuple[str, ...]:
-    script, *rest = shlex.split(line)
-    return (*_called(script), *rest)
 
 
 def _run(racer: Contender, setting: Setting, out: Path) -> Outcome:

@@ -55,8 +55,10 @@ class Outcome:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises ValueError, KeyError or TypeError where it is none."""
+        """Raises ValueError, KeyError or TypeError where it is none, or nothing was saved."""
         found = json.loads(path.read_text(encoding="utf-8"))
+        if not found["points"]:
+            raise ValueError("no points: nothing was saved")
         return cls(**{**found, "points": tuple(Point(**point) for point in found["points"])})
 
     def seconds_to(self, loss: float) -> float | None:

@@ -1,7 +1,8 @@
-"""The machine that a measurement depends on, in words."""
+"""The machine that a measurement depends on, in words, and what a process holds of it."""
 
 import os
 import platform
+import resource
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +21,13 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "libraries": ", ".join(f"{name} {_version(name)}" for name in LIBRARIES),
     }
+
+
+def peak_bytes(before: int) -> int:
+    """The most that this process has held: resident memory above `before`; on a GPU what torch allocated."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 
 
 def _version(name: str) -> str:

@@ -1,14 +1,12 @@
 """bertwright as a contender: trains as `bertwright pretrain` does."""
 
-import resource
 import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bertwright.bench.contest import Outcome, Point, Setting
+from bertwright.bench.machine import peak_bytes
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.data.shards import TokenShards
 from bertwright.training.config import PretrainConfig
@@ -24,7 +22,7 @@ KEPT = 1000  # checkpoints: all of them
 
 def run(setting: Setting) -> Outcome:
     """Trains by the clock; then measures the rate of matrix products, so that they take no memory before."""
-    before = peak_bytes()
+    before = peak_bytes(0)
     given: dict[str, Any] = {"objective": "mlm", **setting.options}
     sizes = {"model": setting.model, "seed": setting.seed, "batch_size": setting.batch_size, "max_seq_length": setting.max_seq_length}
     config = PretrainConfig(**{**sizes, "max_minutes": setting.seconds / 60, "save_total_limit": KEPT, **given})
@@ -40,23 +38,16 @@ def run(setting: Setting) -> Outcome:
 
     shutil.rmtree(setting.folder, ignore_errors=True)
     pretrain(setting.shards, out=setting.folder, config=config, observers=(watch,))
-    after = peak_bytes()
+    peak = peak_bytes(before)
     with RunFolder.open(Path(setting.folder), write=False) as folder:
         points = tuple(_point(checkpoint) for checkpoint in folder.checkpoints())
     return Outcome(
         points=points,
         tokens_per_second=statistics.median(rates[1:] or rates),
-        peak_bytes=after if torch.cuda.is_available() else after - before,
+        peak_bytes=peak,
         operations_per_token=operations_per_token(plan.architecture, length=config.max_seq_length, scored=config.mlm_probability),
         matrix_rate=matrix_rate(plan.architecture, device, **counted),
     )
-
-
-def peak_bytes() -> int:
-    """The most that this process has held: resident memory, on a GPU what torch allocated."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _point(checkpoint: Path) -> Point:

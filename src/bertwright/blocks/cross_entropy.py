@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bertwright.blocks.linear import transposed_product
+
 # Logits of one chunk: 4 Mi float32 values are 16 MiB, about a processor's last-level cache; at least 128 rows keep the products efficient.
 CHUNK_VALUES = 4 * 2**20
 CHUNK_ROWS = 128
@@ -29,16 +31,17 @@ class LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
             # Added in float32: log frequencies of rare words are too large for half precision.
-            logarithms = torch.mm(hidden[part], cast.t()).float().add_(bias).log_softmax(-1)
-            chosen = labels[part, None]
-            total -= logarithms.gather(1, chosen).sum()
+            logits = transposed_product(hidden[part], cast).float().add_(bias)
+            probabilities, chosen = logits.softmax(-1), labels[part, None]
+            # log sum exp, from the largest logit and its probability: both are had without a second pass of exponentials.
+            total += (logits.amax(-1) - probabilities.amax(-1).log()).sum() - logits.gather(1, chosen).sum()
+            del logits
             if of_hidden is not None and of_weight is not None and of_bias is not None:
-                probabilities = logarithms.exp_()
                 probabilities.scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32))
                 of_bias += probabilities.sum(0)
                 slope = (probabilities.mul_(headroom) if headroom != 1 else probabilities).to(hidden.dtype)
-                of_hidden[part] = torch.mm(slope, cast).div_(headroom)
-                of_weight.add_(torch.mm(slope.t(), hidden[part]), alpha=1 / headroom)
+                of_hidden[part] = transposed_product(slope, cast.t()).div_(headroom)
+                of_weight.add_(transposed_product(slope.t(), hidden[part].t()), alpha=1 / headroom)
         ctx.save_for_backward(of_hidden, of_weight, None if of_bias is None else of_bias.to(bias.dtype))
         return total
 

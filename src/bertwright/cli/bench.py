@@ -121,6 +121,6 @@ def _check(minutes: tuple[float, ...], models: tuple[str, ...], points: int, sco
     if not models:
         problems.append("model needs at least one preset, such as bert-mini")
     if scorer is None and find_spec("transformers") is None:
-        problems.append("what is trained is scored by transformers, which is not installed: pip install transformers, or give --scorer")
+        problems.append("what is trained is scored by transformers, which is not installed: pip install 'bertwright[bench]', or give --scorer")
     if problems:
         raise InputError(*problems)

@@ -2,18 +2,15 @@
 
 from typing import Any
 
+from bertwright.analysis.parameters import count_parameters
 from bertwright.architecture import LM, Architecture, HeadKind
-from bertwright.checkpoints.meta import without_values
-from bertwright.models import Model
+from bertwright.checkpoints.huggingface import empty_model
 from bertwright.training.devices import Device
-from bertwright.training.estimate import EFFICIENCY, bytes_needed, matrix_rate, operations_per_token
+from bertwright.training.estimate import EFFICIENCY, TRIED_TOKENS, bytes_needed, matrix_rate, operations_per_token
 from bertwright.training.events import Value
 from bertwright.training.finetune_plan import FinetunePlan
 from bertwright.training.plan import Plan
 from bertwright.training.settings import TrainingConfig
-
-# Tokens of the matrix products that tell how fast the device is: enough for its full rate, few enough to be done at once.
-TRIED_TOKENS = 2048
 
 
 def plan_values(plan: Plan, device: Device) -> dict[str, Value]:
@@ -89,10 +86,8 @@ def _most_scored(plan: Plan) -> float:
 
 def _model_values(architecture: Architecture, heads: tuple[HeadKind, ...]) -> dict[str, int | str]:
     stack = architecture.last
-    with without_values():
-        parameters = sum(parameter.numel() for parameter in Model(architecture, heads).parameters())
     shape = f"{stack.num_layers} layers x {stack.block.hidden_size}, {stack.block.num_heads} heads, vocabulary {architecture.vocab_size}"
-    return {"model": shape, "parameters": parameters}
+    return {"model": shape, "parameters": count_parameters(empty_model(architecture, heads))}
 
 
 def _recipe_values(config: TrainingConfig) -> dict[str, Value]:

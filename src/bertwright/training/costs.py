@@ -8,24 +8,26 @@ from typing import Literal
 import torch
 
 from bertwright.analysis.operations import row_operations, row_tokens
-from bertwright.architecture import Architecture
+from bertwright.analysis.parameters import count_parameters
+from bertwright.architecture import MLM, Architecture, HeadKind
 from bertwright.checkpoints.meta import without_values
 from bertwright.errors import InputError
-from bertwright.models import Model
+from bertwright.objectives.masking_config import MaskingConfig
 from bertwright.training.cards import CARDS, card_of
 from bertwright.training.devices import device_of_this_process
-from bertwright.training.estimate import matrix_rate
-from bertwright.training.made_up import MadeUpRun, made_up_run
-from bertwright.training.memory import overhead_of, with_overhead
+from bertwright.training.estimate import TRIED_TOKENS, matrix_rate
+from bertwright.training.made_up import PREDICT, MadeUpRun, made_up_run
+from bertwright.training.memory import Line
 from bertwright.training.optimizers import COEFFICIENTS
 from bertwright.training.parameters import rule_of
 from bertwright.training.plan import PASS_TOKENS
 
 HERE = "here"
-TRIED_TOKENS = 2048
 # The share of the rate of matrix products that training reaches, Muon's among them: of a GPU's peak assumed, of a CPU's own rate measured (benchmarks/scale.py:
 # 0.7 to 0.8 from 4x256 to 8x512, 0.4 at 2x128). And how fast gradients leave a device, in bytes a second, assumed.
 GPU_SHARE, HERE_SHARE, LINK = 0.4, 0.7, 200e9
+# Rows of the pass whose memory is rehearsed.
+REHEARSED = 8
 # On disk: a token's id (2 bytes below 65,536 entries, else 4) and whether a word begins there; a sentence's place, for about so many tokens.
 SENTENCE_TOKENS, PLACE = 20, 8
 # Checkpoints: the latest, the best and the one that is being written. Each holds weights and what the optimizer remembers, one number a weight for Muon and
@@ -97,10 +99,14 @@ class Wanted:
 
     def problems(self) -> list[str]:
         """One line for each value that cannot stand."""
-        positive = {"tokens": self.tokens, "count": self.count, "batch_size": self.batch_size, "link": self.link, "corpus_tokens": self.corpus or 1}
+        positive = {"tokens": self.tokens, "count": self.count, "batch_size": self.batch_size, "link": self.link}
+        optional = {"corpus_tokens": self.corpus, "micro_batch_size": self.micro_batch_size}
+        positive |= {name: value for name, value in optional.items() if value is not None}
         found = [f"{name} is {value:g}: it must be above 0" for name, value in positive.items() if not value > 0]
         if self.count > 0 and self.batch_size % self.count:
             found.append(f"batch_size {self.batch_size} is not divisible by {self.count} devices: take a multiple of {self.count}")
+        if self.objective == PREDICT:
+            found.append("objective predict trains nothing: name another, such as mlm, or leave it out")
         if self.share is not None and not 0 < self.share <= 1:
             found.append(f"share is {self.share:g}: it must lie in (0, 1]")
         if self.price is not None and self.price < 0:
@@ -129,12 +135,10 @@ def costs(wanted: Wanted) -> Costs:
     )
     architecture = run.subject.architecture
     with without_values():
-        named = [(name, tuple(parameter.shape), parameter) for name, parameter in Model(architecture, run.subject.heads).named_parameters()]
-    parameters = sum(parameter.numel() for _, _, parameter in named)
-    in_muon = [shape for name, shape, parameter in named if rule_of(name, parameter, optimizer=wanted.optimizer) == "muon"]
-    rows = wanted.batch_size // wanted.count
-    counted = row_operations(architecture, run.subject.heads, length=length, scored=0.15 if "mlm" in run.subject.heads else 1.0).values()
-    each = sum(part.forward + part.backward for part in counted)
+        trained = run.build()
+    parameters, rows = count_parameters(trained), wanted.batch_size // wanted.count
+    in_muon = [tuple(matrix.shape) for name, matrix in trained.named_parameters() if rule_of(name, matrix, optimizer=wanted.optimizer) == "muon"]
+    each = sum(_row_operations(*model, length=length) for model in run.models)
     share = wanted.share or (GPU_SHARE if on_gpu else HERE_SHARE)
     rate = share * _peak(wanted, run.subject.architecture)
     micro, memory, room = _passes(wanted, run, rows)
@@ -174,17 +178,18 @@ def _peak(wanted: Wanted, architecture: Architecture) -> float:
 
 
 def _passes(wanted: Wanted, run: MadeUpRun, rows: int) -> tuple[int, int, int | None]:
-    """Rows of a pass, bytes that it holds, and bytes that the device has. Memory grows with rows in a straight line, all but a few megabytes."""
-    overhead = overhead_of(run.setting, gpu=wanted.device != HERE)
-    length = wanted.max_seq_length
-    few, more = min(8, rows), 2 * min(8, rows)
-    first, second = (with_overhead(memory, overhead) for memory in run.memories([(few, length), (more, length)]))
-    each = (second - first) / (more - few)
+    """Rows of a pass, bytes that it holds, and bytes that the device has."""
+    line = Line.of(run, rows=min(REHEARSED, rows), length=wanted.max_seq_length, gpu=wanted.device != HERE)
     room = None if wanted.device == HERE else int(card_of(wanted.device).gigabytes * 10**9)
-    usual = PASS_TOKENS["cpu" if room is None else "cuda"] // length
-    fitting = usual if room is None else int((room - first) // each) + few
-    micro = wanted.micro_batch_size or max(1, min(rows, usual, fitting))
-    return micro, int(first + each * (micro - few)), room
+    usual = PASS_TOKENS["cpu" if room is None else "cuda"] // wanted.max_seq_length
+    micro = wanted.micro_batch_size or max(1, min(rows, usual, usual if room is None else line.most(room)))
+    return micro, line.at(micro), room
+
+
+def _row_operations(architecture: Architecture, heads: tuple[HeadKind, ...], *, length: int) -> float:
+    """Of one row, forward and backward; a reader's head sees what is masked, a writer's all."""
+    counted = row_operations(architecture, heads, length=length, scored=MaskingConfig().mlm_probability if MLM in heads else 1.0).values()
+    return sum(part.forward + part.backward for part in counted)
 
 
 def _orthogonalised(shape: tuple[int, ...]) -> float:

@@ -11,6 +11,8 @@ from bertwright.training.devices import Device
 
 # Share of the matrix rate that a training step reaches: measured between 0.5 and 0.6 on CPUs at 4x256 and 12x768.
 EFFICIENCY = 0.5
+# Tokens of the matrix products that tell how fast the device is: enough for its full rate, few enough to be done at once.
+TRIED_TOKENS = 2048
 # Values of hidden size kept for the backward pass of a block, per token: input, query, key, value, mixed, two norms and residuals, and
 # before and after the activation of a four times wider feed-forward.
 KEPT_PER_BLOCK = 17

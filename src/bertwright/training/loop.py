@@ -126,13 +126,8 @@ class Loop:
                 return self.updater.step(feed.next(), number=before.step, factor=factor)
             except OutOfMemory as error:
                 rows = feed.halve(before, error)
-                self.tell(
-                    Event(
-                        "note",
-                        before.step,
-                        {"text": f"out of memory: {rows} {'sequences' if rows > 1 else 'sequence'} a pass from now on, as many an update as before"},
-                    )
-                )
+                text = f"out of memory: {rows} {'sequences' if rows > 1 else 'sequence'} a pass from now on, as many an update as before"
+                self.tell(Event("note", before.step, {"text": text}))
 
     def _stale(self, state: TrainState) -> bool:
         return self.patience is not None and state.evaluations_since_best >= self.patience

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bertwright.analysis.subject import Subject, of_preset_or_config
+from bertwright.architecture import Architecture, HeadKind
 from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.data.samples import Vocabulary
@@ -43,15 +44,17 @@ class MadeUpRun:
     vocabulary: Vocabulary
     name: str = PREDICT
 
+    @property
+    def models(self) -> list[tuple[Architecture, tuple[HeadKind, ...]]]:
+        """Its own model, and the one that its objective trains along, where there is one."""
+        companion = None if self.objective is None else self.objective.companion(self.subject.architecture)
+        beside = [] if companion is None or companion.architecture is None else [(companion.architecture, companion.heads)]
+        return [(self.subject.architecture, self.subject.heads), *beside]
+
     def build(self) -> nn.Module:
         """What is trained or predicts, with new weights."""
-        model = Model(self.subject.architecture, self.subject.heads)
-        if self.objective is None:
-            return model
-        companion = self.objective.companion(self.subject.architecture)
-        if companion is None or companion.architecture is None:
-            return self.objective.together(model, None)
-        return self.objective.together(model, Model(companion.architecture, companion.heads))
+        model, *beside = (Model(architecture, heads) for architecture, heads in self.models)
+        return model if self.objective is None else self.objective.together(model, beside[0] if beside else None)
 
     def batch(self, *, rows: int, length: int) -> Batch:
         """A batch of the objective's. Raises ValueError where nothing is trained."""

@@ -72,6 +72,32 @@ def with_overhead(memory: Memory, overhead: Overhead) -> int:
     return int(memory.total + overhead.share * moving + overhead.share_of_small * memory.small) + overhead.context
 
 
+@dataclass(frozen=True)
+class Line:
+    """Bytes of the whole process by rows of a pass: a straight line, all but a few megabytes."""
+
+    begin: float
+    each: float
+
+    @classmethod
+    def through(cls, memories: Sequence[Memory], overhead: Overhead, *, rows: int) -> "Line":
+        """memories: of a pass of `rows` and of one of twice as many."""
+        once, twice = (with_overhead(memory, overhead) for memory in memories)
+        return cls(2 * once - twice, (twice - once) / rows)
+
+    @classmethod
+    def of(cls, run: MadeUpRun, *, rows: int, length: int, gpu: bool) -> "Line":
+        """Of passes of a run, rehearsed with `rows` and twice as many of `length` tokens."""
+        return cls.through(run.memories([(rows, length), (2 * rows, length)]), overhead_of(run.setting, gpu=gpu), rows=rows)
+
+    def at(self, rows: int) -> int:
+        return int(self.begin + self.each * rows)
+
+    def most(self, room: float) -> int:
+        """The most rows that fit into so many bytes; 0 for none."""
+        return max(0, int((room - self.begin) // self.each))
+
+
 def overhead_of(setting: Setting, *, gpu: bool) -> Overhead:
     """Of a pass on a GPU or a CPU."""
     if gpu:
@@ -92,31 +118,23 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
     overhead = overhead_of(run.setting, gpu=room is not None)
     limit = run.subject.architecture.max_length or 4 * length
     lengths = sorted({max(8, length // 2), length, *(longer for longer in (2 * length, 4 * length) if longer <= limit)})
-    ends = (rows, 2 * rows)  # memory grows with rows in a straight line, all but a few megabytes
-
-    def line(of: MadeUpRun, memories: Sequence[Memory]) -> tuple[float, float]:
-        """Where a straight line through both ends begins, and how it climbs."""
-        once, twice = (with_overhead(memory, overhead_of(of.setting, gpu=room is not None)) for memory in memories)
-        return 2 * once - twice, (twice - once) / rows
-
-    found = run.memories([(count, each) for each in lengths for count in ends])
+    found = run.memories([(count, each) for each in lengths for count in (rows, 2 * rows)])
     pairs = {each: found[2 * place : 2 * place + 2] for place, each in enumerate(lengths)}
-    lines = {f"{each:,} tokens": line(run, pair) for each, pair in pairs.items()}
+    lines = {f"{each:,} tokens": Line.through(pair, overhead, rows=rows) for each, pair in pairs.items()}
     other = run.with_(dtype=torch.float32 if bf16 else torch.bfloat16)
-    lines[f"{length:,} tokens, {_named(other)}"] = line(other, other.memories([(count, length) for count in ends]))
+    lines[f"{length:,} tokens, {_named(other)}"] = Line.of(other, rows=rows, length=length, gpu=room is not None)
     if run.objective is not None:
-        kept = run.with_(kept=True)
-        lines[f"{lengths[-1]:,} tokens, attention's probabilities kept"] = line(kept, kept.memories([(count, lengths[-1]) for count in ends]))
-    counts = tuple(sorted({max(1, rows // 4), max(1, rows // 2), *ends}))
-    begin, each_row = lines[f"{length:,} tokens"]
+        kept = Line.of(run.with_(kept=True), rows=rows, length=lengths[-1], gpu=room is not None)
+        lines[f"{lengths[-1]:,} tokens, attention's probabilities kept"] = kept
+    counts = tuple(sorted({max(1, rows // 4), max(1, rows // 2), rows, 2 * rows}))
     return Forecast(
         title=_title(run, model, rows=rows, length=length),
         memory=pairs[length][0],
         overhead=overhead,
         rows=counts,
-        growth={name: tuple(int(first + each * count) for count in counts) for name, (first, each) in lines.items()},
+        growth={name: tuple(line.at(count) for count in counts) for name, line in lines.items()},
         card=None if room is None else (str(card), room),
-        largest=None if room is None else max(0, int((room - begin) // each_row)),
+        largest=None if room is None else lines[f"{length:,} tokens"].most(room),
     )
 
 

@@ -85,7 +85,7 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         identity = Identity(config=config, given=plan.given, data=data, architecture=plan.architecture, model=config.model)
         checkpoint = agreed_resume_point(identity, run, device, notes)
         begun = time.monotonic()
-        model = _new_model(plan, notes, skip_weights=checkpoint is not None)
+        model = _new_model(plan, notes, skip_weights=checkpoint is not None, leads=device.leads)
         spent = time.monotonic() - begun
         freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
         trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
@@ -198,7 +198,8 @@ def _with_rows(plan: Plan, state: dict[str, torch.Tensor], notes: list[str]) -> 
     return grown(state, plan.rows, size=plan.architecture.vocab_size)
 
 
-def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
+def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool, leads: bool) -> Model:
+    """The model before its first step; new weights as they come where others take their place: a checkpoint's, or those of the process that leads."""
     config = plan.config
     torch.manual_seed(config.seed)
     if not skip_weights and config.mask_unit != "token" and plan.shards.train.word_starts[:LOOKED_AT].all():
@@ -216,7 +217,7 @@ def _new_model(plan: Plan, notes: list[str], *, skip_weights: bool) -> Model:
             start_at_frequencies(begun, _counts(plan))
         return begun.train()
     model = Model(plan.architecture, plan.objective.heads)
-    if config.start == "neighbours":
+    if config.start == "neighbours" and leads and not skip_weights:
         taken = start_at_neighbours(model)
         vectors = word_vectors(plan.shards.train.tokens, vocab_size=plan.shards.vocab_size, size=plan.architecture.embedding_size - taken)
         start_at_words(model, torch.from_numpy(vectors), taken=taken)

@@ -12,13 +12,14 @@ from bertwright.blocks.attention import Attention
 from bertwright.blocks.feed_forward import FeedForward
 from bertwright.checkpoints.files import write_text_atomic
 from bertwright.checkpoints.run_folder import RunFolder
+from bertwright.models.stack import TransformerStack
 from bertwright.training.events import Event, Observer
 from bertwright.training.optimizers import OPTIMIZER
 from bertwright.training.step import BACKWARD, FORWARD, GRADIENTS
 
 # Updates before the profile, in which allocators and kernels find their shapes, and updates that it is taken of.
 BEFORE, TAKEN = 10, 5
-ATTENTION, FEED_FORWARD = "forward: attention", "forward: feed-forward"
+ATTENTION, FEED_FORWARD, OTHER_FORWARD = "forward: attention", "forward: feed-forward", "forward: embeddings, norms, heads and loss"
 UPDATE = "update"
 # Operations that are told one by one.
 TOLD = 15
@@ -45,14 +46,15 @@ class Profile:
         elif event.kind == "batch_end":
             self.seen += 1
             if self.taking is not None:
-                self._leave()
+                self._leave_all()
                 if self.seen == BEFORE + TAKEN:
                     self._end(event.step)
         elif self.taking is not None or self.seen < BEFORE:
             self._end(event.step)
 
     def _begin(self) -> None:
-        for module in self.model.modules():
+        again = any(isinstance(module, TransformerStack) and module.recomputes for module in self.model.modules())
+        for module in () if again else self.model.modules():  # what is computed again runs within the backward pass, too
             name = ATTENTION if isinstance(module, Attention) else FEED_FORWARD if isinstance(module, FeedForward) else ""
             if name:
                 self.hooks.append(module.register_forward_pre_hook(lambda *given, name=name: self._enter_within(name)))
@@ -71,6 +73,10 @@ class Profile:
 
     def _leave_within(self) -> None:
         if len(self.open) > 1:
+            self._leave()
+
+    def _leave_all(self) -> None:
+        while self.open:  # several, where a pass ran out of memory in a part
             self._leave()
 
     def _leave(self) -> None:
@@ -94,8 +100,8 @@ class Profile:
 def breakdown(found: Mapping[str, tuple[float, float]], *, updates: int) -> str:
     """Markdown: milliseconds of an update by part, then by operation. found: microseconds in all and of its own, by name."""
     whole = found[UPDATE][0]
-    inside = {name: _whole(found, name) for name in (ATTENTION, FEED_FORWARD)}
-    parts = {**inside, "forward: embeddings, norms, heads and loss": _whole(found, FORWARD) - sum(inside.values())}
+    inside = {name: _whole(found, name) for name in (ATTENTION, FEED_FORWARD) if name in found}
+    parts = {**inside, OTHER_FORWARD if inside else FORWARD: _whole(found, FORWARD) - sum(inside.values())}
     parts |= {name: _whole(found, name) for name in (BACKWARD, GRADIENTS, *OPTIMIZER)}
     parts["waiting for batches, and the rest"] = whole - sum(parts.values())
     own = sorted(((name, alone) for name, (_, alone) in found.items() if name not in (UPDATE, FORWARD, *parts)), key=lambda item: -item[1])[:TOLD]

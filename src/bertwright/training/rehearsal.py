@@ -20,10 +20,10 @@ from bertwright.blocks.transformer_block import TransformerBlock
 from bertwright.data.batch import Batch
 from bertwright.models.stack import recompute_activations
 from bertwright.objectives.objective import Objective
-from bertwright.training.devices import HEAP_BLOCK
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 
+LARGE = 64 * 2**20
 EMBEDDINGS, ATTENTION, FEED_FORWARD, REST, HEADS = "embeddings", "attention", "feed-forward", "norms and residuals", "heads and loss"
 
 
@@ -45,7 +45,8 @@ class Memory:
     """Bytes that a pass holds at its fullest moment, besides the process itself.
 
     parameters: in float32; copies: of them in half precision; gradients; optimizer; activations: what the forward pass leaves for the backward one, by part;
-    workspace: what comes and goes at the fullest moment; small: of activations and workspace, what is in blocks that come out of a heap (`HEAP_BLOCK`).
+    workspace: what comes and goes at the fullest moment; small: of activations and workspace, what is in blocks of less than
+    `LARGE`, the many that a heap keeps in pieces.
     """
 
     parameters: int
@@ -142,7 +143,7 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
 
     def _add(self, size: int) -> None:
         self.now += size
-        self.small += size if abs(size) < HEAP_BLOCK else 0
+        self.small += size if abs(size) < LARGE else 0
         if self.now > self.most:
             self.most, self.small_then = self.now, self.small
 

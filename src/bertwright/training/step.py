@@ -25,9 +25,8 @@ from bertwright.training.settings import TrainingConfig
 # Dynamic loss scaling for float16 (Micikevicius et al. 2018, section 3.2), with PyTorch's GradScaler's constants.
 FIRST_SCALE, GROWTH_INTERVAL, LEAST_SCALE = 2.0**16, 2000, 1.0
 
-
 # What a profile calls the parts of an update.
-FORWARD, BACKWARD, GRADIENTS = "forward", "backward", "gradients: sum, norm, clip"
+FORWARD, BACKWARD, GRADIENTS = "forward", "backward", "gradients: collected"
 
 
 @dataclass(frozen=True)
@@ -136,24 +135,29 @@ class Updater:
         return StepResult(terms, sum(terms.values()), grad_norm, tokens, {name: means[name] for name in told})
 
     def _gradients(self, batches: Sequence[Batch], weights: Mapping[str, float]) -> tuple[dict[str, Tensor], list[str]]:
-        """As `_pass`, with the adversary's share. Raises OutOfMemory, without gradients, on all processes alike: the others would wait for ever."""
+        """As `_pass`, with the adversary's share. Raises OutOfMemory as `_together` does."""
+        found = self._together(batches, weights)
+        if self.adversary is not None and self.table is not None:
+            self.adversary.train(self.table, partial(self._together, batches, weights), self.device)
+        return found
+
+    def _together(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None = None) -> tuple[dict[str, Tensor], list[str]]:
+        """As `_pass`. Raises OutOfMemory, without gradients, on all processes alike when one ran out: the others would wait for ever for its share."""
         found: tuple[dict[str, Tensor], list[str]] | None = None
         said = "another process ran out of memory"
         try:
-            found = self._pass(batches, weights)
-            if self.adversary is not None and self.table is not None:
-                self.adversary.train(self.table, partial(self._pass, batches, weights), self.device)
+            found = self._pass(batches, weights, only)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            found, said = None, str(error).partition("\n")[0]
-        short = self.device.largest(torch.tensor(float(found is None), device=self.device.device)).item() if self.device.world_size > 1 else found is None
+            said = str(error).partition("\n")[0]
+        short = self.device.largest(torch.tensor(float(found is None), device=self.device.device)).item() if self.device.world_size > 1 else 0.0
         if found is None or short:
             self.parameters.drop_gradients()
             raise OutOfMemory(said)
         return found
 
-    def _pass(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None = None) -> tuple[dict[str, Tensor], list[str]]:
+    def _pass(self, batches: Sequence[Batch], weights: Mapping[str, float], only: list[nn.Parameter] | None) -> tuple[dict[str, Tensor], list[str]]:
         """All micro-batches forward and backward: adds to the gradients, of `only` these parameters.
 
         Returns the sum of each term times its coefficient, and the names of those that are no part of the loss.
