@@ -51,6 +51,7 @@ def start_at_neighbours(model: Model) -> int:
     projection of the embeddings (ALBERT's) begins by handing positions on as they are and the words to the other dimensions.
     With rotated queries and keys, the first dimension of all word vectors is one constant, from which every query makes the same vector and every key that
     vector turned back by the head's offset, in the fastest frequencies.
+    Every feed-forward network begins by adding nothing, so that what heads gather from neighbours goes up as it is.
     Nothing about the architecture changes. An odd head size leaves its last dimension as it was. Raises ValueError where there is no such encoder.
     """
     encoder = model.encoder
@@ -73,6 +74,7 @@ def start_at_neighbours(model: Model) -> int:
         _hand_on(encoder.projection, width)
     for layer in dict.fromkeys(encoder.in_order()):  # shared ones once
         _look_at_neighbours(layer.attention, frequencies)
+        layer.feed_forward.down.weight.zero_()
     return width
 
 
