@@ -17,7 +17,7 @@ def table(done: Sequence[Training], *, until: Sequence[float]) -> tuple[list[str
     """
     budgets = sorted({each.seconds for each in done})
     heading = ["", "tokens/s", "of the matrix rate", "peak memory, MB"]
-    heading += [f"masked loss after {budget:g} s" for budget in budgets] + [f"seconds to {loss:g}" for loss in until]
+    heading += [f"masked loss after {round(budget, 1):g} s" for budget in budgets] + [f"seconds to {loss:g}" for loss in until]
     rate = max((each.outcome.matrix_rate for each in done), default=0.0)
     rows = []
     for name in dict.fromkeys(each.contender for each in done):

@@ -46,7 +46,7 @@ class Profile:
         elif event.kind == "batch_end":
             self.seen += 1
             if self.taking is not None:
-                self._leave_all()
+                self._leave()
                 if self.seen == BEFORE + TAKEN:
                     self._end(event.step)
         elif self.taking is not None or self.seen < BEFORE:
@@ -58,7 +58,7 @@ class Profile:
             name = ATTENTION if isinstance(module, Attention) else FEED_FORWARD if isinstance(module, FeedForward) else ""
             if name:
                 self.hooks.append(module.register_forward_pre_hook(lambda *given, name=name: self._enter_within(name)))
-                self.hooks.append(module.register_forward_hook(lambda *given: self._leave_within()))
+                self.hooks.append(module.register_forward_hook(lambda *given: self._leave_within(), always_call=True))  # out of memory, too
         gpu = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
         self.taking = profile(activities=[ProfilerActivity.CPU, *gpu])
         self.taking.start()
@@ -73,10 +73,6 @@ class Profile:
 
     def _leave_within(self) -> None:
         if len(self.open) > 1:
-            self._leave()
-
-    def _leave_all(self) -> None:
-        while self.open:  # several, where a pass ran out of memory in a part
             self._leave()
 
     def _leave(self) -> None:

@@ -23,6 +23,7 @@ from bertwright.objectives.objective import Objective
 from bertwright.training.optimizers import Optimizers
 from bertwright.training.parameters import FlatParameters
 
+# Bytes of a block that is no longer small: of such there are few, and they find their places again.
 LARGE = 64 * 2**20
 EMBEDDINGS, ATTENTION, FEED_FORWARD, REST, HEADS = "embeddings", "attention", "feed-forward", "norms and residuals", "heads and loss"
 
