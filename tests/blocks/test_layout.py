@@ -82,9 +82,9 @@ def test_positions_of_packed_rows_begin_anew_with_every_text() -> None:
 
 def test_a_layout_moves_with_its_batch() -> None:
     for layout in (Padded(MASK), Packed(SEQUENCES)):
-        moved = layout.to(torch.device("meta"))
+        moved = layout.each(lambda tensor: tensor.to("meta"))
         assert (moved.mask if isinstance(moved, Padded) else moved.sequences).device.type == "meta"
-    assert Padded().to(torch.device("meta")).mask is None
+    assert Padded().each(torch.clone).mask is None
 
 
 @pytest.mark.parametrize("window", [None, 2])

@@ -9,6 +9,7 @@ import torch
 from bertwright.blocks.layout import Packed, Padded
 from bertwright.data.batch import Batch, layout_of, shown_length
 from bertwright.data.samples import Samples
+from bertwright.tasks.task import TaskBatch
 
 
 def samples(lengths: list[int], width: int, *, sequences: bool = False) -> Samples:
@@ -39,3 +40,15 @@ def test_a_batch_cannot_be_changed_and_stays_where_it_is_on_a_cpu() -> None:
     assert batch.to(torch.device("cpu")) is batch
     with pytest.raises(dataclasses.FrozenInstanceError):
         batch.tokens = 5  # type: ignore[misc]  # which is what is tested
+
+
+def test_every_tensor_of_a_batch_moves() -> None:
+    ids = torch.zeros(1, 4, dtype=torch.long)
+    packed = Batch(input_ids=ids, layout=Packed(ids), numbers=np.arange(1), tokens=4, weights={}, prediction_labels=ids[0])
+    items = TaskBatch(input_ids=ids, layout=Padded(ids.bool()), numbers=np.arange(1), tokens=4, weights={}, mask=ids.bool(), targets={"labels": ids[0]})
+    for batch, count in ((packed, 4), (items, 4)):
+        moved: list[torch.Tensor] = []
+        batch.each(lambda tensor, moved=moved: moved.append(tensor) or tensor)
+        assert len(moved) == count
+    meta = items.to(torch.device("meta"))
+    assert {meta.input_ids.device.type, meta.mask.device.type, meta.targets["labels"].device.type, meta.layout.mask.device.type} == {"meta"}

@@ -20,10 +20,10 @@ from bertwright.training.events import Event
 from bertwright.training.profiling import breakdown
 
 
-def shares_of(run: Path) -> dict[str, float]:
-    """The shares of an update's parts, in percent."""
-    lines = (run / "profile.md").read_text(encoding="utf-8").splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2 : lines.index("")]]
+def shares_of(run: Path, *, table: int = 0) -> dict[str, float]:
+    """The shares of an update's parts, or in table 1 of its operations, in percent."""
+    lines = (run / "profile.md").read_text(encoding="utf-8").split("\n\n")[table].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     return {name: float(share.rstrip("%")) for name, _, share in cells}
 
 
@@ -48,7 +48,8 @@ def test_parts_add_up_to_the_update() -> None:
 @pytest.mark.parametrize(("steps", "note"), [(16, "profile of 5 updates"), (13, "profile of 3 updates"), (6, "no profile: it is taken of the updates after")])
 def test_a_run_leaves_its_profile(tmp_path: Path, shards: TokenShards, steps: int, note: str) -> None:
     told: list[Event] = []
-    pretrain(shards.folder, out=tmp_path / "run", model="bert-tiny", max_seq_length=32, max_steps=steps, profile=True, observers=(told.append,))
+    settings: dict[str, Any] = {"model": "bert-tiny", "max_seq_length": 32, "max_steps": steps, "eval_steps": 1, "profile": True}
+    pretrain(shards.folder, out=tmp_path / "run", observers=(told.append,), **settings)
     assert [each for each in told if note in str(each.values.get("text", ""))]
     written = (tmp_path / "run" / "profile.md").exists()
     assert written == (tmp_path / "run" / "profile.json").exists() == (steps > 10)
@@ -57,6 +58,7 @@ def test_a_run_leaves_its_profile(tmp_path: Path, shards: TokenShards, steps: in
         assert sum(shares.values()) == pytest.approx(100, abs=1)
         assert min(shares.values()) > -1
         assert shares["backward"] > 10, "the backward pass takes most of an update"
+        assert sum(shares_of(tmp_path / "run", table=1).values()) < 101, "evaluations between updates are no part of them"
 
 
 def test_what_is_computed_again_is_no_part_of_the_forward_pass(tmp_path: Path, shards: TokenShards) -> None:

@@ -1,6 +1,7 @@
 """Where the tokens of a batch lie, and so who may attend to whom. A layout owns the attention call."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
@@ -9,13 +10,14 @@ import torch
 from torch import Tensor
 
 from bertwright.blocks.scores import Scores, attend, biased, probabilities
+from bertwright.blocks.sequence_attention import Borders, sequence_attention, sequence_attention_suits
 
 
 class Layout(Protocol):
     """What a model asks of the rows it is given."""
 
-    def to(self, device: torch.device) -> "Layout":
-        """The same layout on another device."""
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Layout":
+        """The same layout with every tensor of it changed so, such as copied to another device."""
 
     def positions(self) -> Tensor | None:
         """Place of each token in its own sequence, [batch, length]; None where every row simply counts from 0."""
@@ -74,8 +76,8 @@ class Padded(_Rows):
     def positions(self) -> Tensor | None:
         return None
 
-    def to(self, device: torch.device) -> "Padded":
-        return Padded(None if self.mask is None else self.mask.to(device, non_blocking=True))
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Padded":
+        return Padded(None if self.mask is None else change(self.mask))
 
     def _among(self, reach: Tensor | None) -> Tensor | None:
         if reach is None or self.mask is None:
@@ -95,22 +97,37 @@ class Packed(_Rows):
     `sequences` [batch, length] numbers them within the row, ascending. Padding is one more sequence of its own at the end of a row.
     """
 
-    def __init__(self, sequences: Tensor) -> None:
+    def __init__(self, sequences: Tensor, borders: Borders | None = None) -> None:
         super().__init__()
-        self.sequences = sequences
+        self.sequences, self._given = sequences, borders
+
+    @cached_property
+    def borders(self) -> Borders:
+        """Where the sequences begin and end; on a GPU working it out waits for all work before it, so layouts that are copied there bring it along."""
+        return self._given or Borders.of(self._starts)
+
+    @cached_property
+    def _starts(self) -> Tensor:
+        """True on the first token of every sequence, [batch, length]."""
+        starts = torch.ones_like(self.sequences, dtype=torch.bool)
+        starts[:, 1:] = self.sequences[:, 1:] != self.sequences[:, :-1]
+        return starts
 
     @cached_property
     def _positions(self) -> Tensor:
         places = torch.arange(self.sequences.shape[1], device=self.sequences.device).expand_as(self.sequences)
-        starts = torch.ones_like(self.sequences, dtype=torch.bool)
-        starts[:, 1:] = self.sequences[:, 1:] != self.sequences[:, :-1]
-        return places - torch.where(starts, places, 0).cummax(dim=1).values
+        return places - torch.where(self._starts, places, 0).cummax(dim=1).values
 
     def positions(self) -> Tensor | None:
         return self._positions
 
-    def to(self, device: torch.device) -> "Packed":
-        return Packed(self.sequences.to(device, non_blocking=True))
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Packed":
+        return Packed(change(self.sequences), self.borders.each(change))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+        if sequence_attention_suits(query, key, scores):
+            return sequence_attention(query, key, value, self.borders, scores)
+        return super().attend(query, key, value, scores)
 
     def _among(self, reach: Tensor | None) -> Tensor | None:
         same = self.sequences[:, None, :, None] == self.sequences[:, None, None, :]

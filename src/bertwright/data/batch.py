@@ -1,6 +1,6 @@
 """A batch: what a model is given and what an objective scores, on one device."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -41,12 +41,20 @@ class Batch:
         """The same batch on another device, copied without waiting."""
         if device.type == "cpu":
             return self
-        moved: dict[str, Any] = {"layout": self.layout.to(device)}
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Self:
+        """The same batch in memory that a GPU copies from while both go on."""
+        return self.each(Tensor.pin_memory)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same batch with every tensor of it changed so."""
+        changed: dict[str, Any] = {"layout": self.layout.each(change)}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
-                moved[field.name] = value.pin_memory().to(device, non_blocking=True)
-        return replace(self, **moved)
+                changed[field.name] = change(value)
+        return replace(self, **changed)
 
 
 def layout_of(samples: Samples, length: int) -> Layout:

@@ -1,7 +1,7 @@
 """The protocol between labelled data and a model: examples -> items -> batches -> losses, or outputs -> predictions -> metrics."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
@@ -64,10 +64,8 @@ class TaskBatch(Batch):
     mask: Tensor
     targets: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def to(self, device: torch.device) -> Self:
-        if device.type == "cpu":
-            return self
-        return replace(super().to(device), targets={name: value.to(device, non_blocking=True) for name, value in self.targets.items()})
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(super().each(change), targets={name: change(value) for name, value in self.targets.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

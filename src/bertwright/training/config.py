@@ -42,6 +42,8 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
         Evaluate and save a moving average of the weights with this decay.
     average_last
         Evaluate and save the mean of the weights at so many last evaluations.
+    torch_compile
+        Compile what blocks do for each place alone, at the start. On a CPU it gained nothing; not measured on a GPU.
     freeze_layers
         Leave the embeddings and so many of the lowest layers as they are.
     freeze_embeddings
@@ -63,6 +65,7 @@ class PretrainConfig(ObjectiveConfig, TrainingConfig):
     also_evaluate: tuple[str, ...] = ()
     ema_decay: float = 0.0
     average_last: int = 0
+    torch_compile: bool = False
     freeze_layers: int = 0
     freeze_embeddings: bool = False
     verify: bool = False

@@ -23,7 +23,8 @@ def updates(stream: SampleStream, objective: Trainable, course: Course, device: 
         total, micro = course.size(step), course.at_once(sample)
         share = total // device.world_size
         start = sample + device.rank * share
-        yield [objective.batch(*stream.take(begin, min(begin + micro, start + share))) for begin in range(start, start + share, micro)]
+        batches = [objective.batch(*stream.take(begin, min(begin + micro, start + share))) for begin in range(start, start + share, micro)]
+        yield [batch.pinned() for batch in batches] if device.device.type == "cuda" else batches
         step, sample = step + 1, sample + total
 
 

@@ -25,6 +25,7 @@ from bertwright.models.taken import start_at_teacher
 from bertwright.tasks.passes import give_free_memory_back
 from bertwright.text.tokenizer import Tokenizer
 from bertwright.training.announce import plan_values
+from bertwright.training.compiling import compile_blocks
 from bertwright.training.config import PretrainConfig, PretrainResult
 from bertwright.training.curriculum import main_folder
 from bertwright.training.depth import freeze
@@ -86,7 +87,6 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         checkpoint = agreed_resume_point(identity, run, device, notes)
         begun = time.monotonic()
         model = _new_model(plan, notes, skip_weights=checkpoint is not None, leads=device.leads)
-        spent = time.monotonic() - begun
         freeze(model, config.freeze_layers, embeddings=config.freeze_embeddings)
         trained = _with_companion(plan, model, notes, skip_weights=checkpoint is not None).to(device.device)
         if config.gradient_checkpointing:
@@ -101,13 +101,11 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
             average=config.ema_decay,
             average_last=config.average_last,
         )
-        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater, spent=spent)
-        if device.leads and MLM in plan.objective.heads:
-            tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
-        if device.leads and "clm" in plan.objective.terms:
-            tell.add(WrittenTexts(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
-        if device.leads and config.profile:
-            tell.add(Profile(run, trained, tell))
+        if config.torch_compile:
+            notes.append(compile_blocks(trained, rows=config.micro_batch_size or 1, length=config.max_seq_length))
+        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater, spent=time.monotonic() - begun)
+        if device.leads:
+            _observe(plan, run, model, trained, tell)
         loop = Loop(
             updater=updater,
             stream=plan.read.stream,
@@ -132,9 +130,19 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         return PretrainResult(run.path, run.read_best() or run.read_latest() or run.path, dict(state.metrics))
 
 
+def _observe(plan: Plan, run: RunFolder, model: Model, trained: nn.Module, tell: Watchers) -> None:
+    """Adds who looks at what the model can do, and at what takes the time."""
+    if MLM in plan.objective.heads:
+        tell.add(FilledSentences(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
+    if "clm" in plan.objective.terms:
+        tell.add(WrittenTexts(run, model, Tokenizer.load(plan.shards.tokenizer_folder), plan.shards.validation))
+    if plan.config.profile:
+        tell.add(Profile(run, trained, tell))
+
+
 def _first_state(plan: Plan, updater: Updater, *, spent: float) -> TrainState:
-    """Nothing is done yet but what `spent` the first seconds: making the weights; of a cool-down, what the checkpoint holds that it goes on from, with nothing
-    judged."""
+    """Nothing is done yet but what `spent` the first seconds: making the weights, compiling; of a cool-down, what the checkpoint holds that it goes on from,
+    with nothing judged."""
     return TrainState(read_checkpoint(plan.cooling.checkpoint, updater).progress if plan.cooling else Progress(seconds=spent))
 
 

@@ -1,5 +1,6 @@
 """Where the time of an update goes: `--profile`."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from bertwright.blocks.attention import Attention
 from bertwright.blocks.feed_forward import FeedForward
+from bertwright.blocks.transformer_block import TransformerBlock
 from bertwright.checkpoints.files import write_text_atomic
 from bertwright.checkpoints.run_folder import RunFolder
 from bertwright.models.stack import TransformerStack
@@ -53,8 +55,7 @@ class Profile:
             self._end(event.step)
 
     def _begin(self) -> None:
-        again = any(isinstance(module, TransformerStack) and module.recomputes for module in self.model.modules())
-        for module in () if again else self.model.modules():  # what is computed again runs within the backward pass, too
+        for module in () if any(map(_hides_parts, self.model.modules())) else self.model.modules():
             name = ATTENTION if isinstance(module, Attention) else FEED_FORWARD if isinstance(module, FeedForward) else ""
             if name:
                 self.hooks.append(module.register_forward_pre_hook(lambda *given, name=name: self._enter_within(name)))
@@ -88,9 +89,26 @@ class Profile:
             return
         taken.stop()
         taken.export_chrome_trace(str(self.run.path / "profile.json"))
-        found = {each.key: (each.cpu_time_total, each.self_cpu_time_total + each.self_device_time_total) for each in taken.key_averages()}
-        write_text_atomic(self.run.path / "profile.md", breakdown(found, updates=updates))
+        write_text_atomic(self.run.path / "profile.md", breakdown(_spent(taken), updates=updates))
         self.tell(Event("note", step, {"text": f"profile of {updates} updates: {self.run.path / 'profile.md'}"}))
+
+
+def _hides_parts(module: nn.Module) -> bool:
+    """Whether parts cannot be told of a pass: what is computed again runs within the backward pass, too, and compiled code has none."""
+    return (isinstance(module, TransformerStack) and module.recomputes) or (isinstance(module, TransformerBlock) and module.compiled is not None)
+
+
+def _spent(taken: profile) -> dict[str, tuple[float, float]]:
+    """By name, microseconds in all and of its own, of what ran within an update: an evaluation between two of them is no part of either."""
+    found: Any = taken.events()  # type: ignore[no-untyped-call]  # torch's own
+    events = [each for each in found if each.device_type.name == "CPU"]
+    updates = [each.time_range for each in events if each.name == UPDATE]
+    spent: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    for each in events:
+        if any(update.start <= each.time_range.start <= update.end for update in updates):
+            whole, own = spent[each.name]
+            spent[each.name] = whole + each.cpu_time_total, own + each.self_cpu_time_total + each.self_device_time_total
+    return spent
 
 
 def breakdown(found: Mapping[str, tuple[float, float]], *, updates: int) -> str:

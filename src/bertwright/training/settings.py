@@ -16,6 +16,7 @@ FREE_ON_RESUME = (
     "logging_steps",
     "micro_batch_size",
     "gradient_checkpointing",
+    "torch_compile",
     "dry_run",
     "tensorboard",
     "profile",
