@@ -75,11 +75,11 @@ HEADER = ("setting", "foretold, MB", "held, MB", "foretold / held")
 def row(found: dict[str, Any]) -> tuple[str, ...]:
     kind = f"{'bf16' if found['bf16'] else 'fp32'}" + ("" if found["objective"] == "predict" else f" {found['optimizer']}")
     name = f"{found['model']} {found['objective']} {found['rows']} x {found['length']} {kind}" + (" recomputed" if found["gradient_checkpointing"] else "")
-    return name, f"{found['foretold'] / 2**20:,.0f}", f"{found['held'] / 2**20:,.0f}", f"{found['foretold'] / found['held']:.3f}"
+    return name, f"{found['foretold'] / 10**6:,.0f}", f"{found['held'] / 10**6:,.0f}", f"{found['foretold'] / found['held']:.3f}"
 
 
 def held(case: Case) -> dict[str, float]:
-    """Bytes foretold, and bytes that three updates hold at the fullest moment."""
+    """Bytes foretold, and bytes that three updates hold at the fullest moment: of the process, on a GPU of its tensors."""
     import torch
 
     from bertwright.models.stack import recompute_activations
@@ -100,8 +100,9 @@ def held(case: Case) -> dict[str, float]:
         vocab_size=VOCABULARY,
     )
     device = device_of_this_process(bf16=case.bf16, fp16=False)
-    foretold = with_overhead(run.memories([(case.rows, case.length)])[0], overhead_of(run.setting, gpu=device.device.type == "cuda"))
-    before = 0 if device.device.type == "cuda" else resident()
+    (memory,), on_gpu = run.memories([(case.rows, case.length)]), device.device.type == "cuda"
+    foretold = memory.total if on_gpu else with_overhead(memory, overhead_of(run.setting, gpu=False))
+    before = 0 if on_gpu else resident()
     if run.objective is None:
         model = run.build().eval().to(device.device, run.setting.dtype)
         with torch.inference_mode():
@@ -127,8 +128,7 @@ def peak(device: Any) -> int:
     import torch
 
     if device.device.type == "cuda":
-        free, whole = torch.cuda.mem_get_info()
-        return int(whole - free)  # with the context, and what the allocator keeps
+        return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -45,19 +45,35 @@ def test_seconds_to_a_loss_lie_on_the_line_between_two_points() -> None:
 
 
 def test_a_row_has_medians_ranges_and_what_was_not_reached() -> None:
-    more = {"operations_per_token": 1e9, "matrix_rate": 2e11}
+    more = {"operations_per_token": 1e9, "matrix_rate": 2e11, "data_wait": 0.004, "steady_after": 2.5}
     ours = [Training("ours", "a", 40, seed, outcome((20, 6.5), (40, 6.0 - seed / 10), **more)) for seed in (0, 1, 2)]
     theirs = [Training("theirs", "a", 40, 0, outcome((20, 8.0), (40, 7.0)))]
     heading, rows = table([*ours, *theirs], until=(6.0, 5.85))
-    assert heading == ["", "tokens/s", "of the matrix rate", "peak memory, MB", "masked loss after 40 s", "seconds to 6", "seconds to 5.85"]
+    speed = ["tokens/s", "Gflop/s", "of the matrix rate", "data wait", "steady after, s"]
+    assert heading == ["", *speed, "peak memory, MB", "masked loss after 40 s", "seconds to 6", "seconds to 5.85"]
     assert rows[0] == [
         "ours",
-        *["100 (100 to 100)", "50.0% (50.0% to 50.0%)", "200 (200 to 200)"],
+        *["100 (100 to 100)", "100 (100 to 100)", "50.0% (50.0% to 50.0%)", "0.4% (0.4% to 0.4%)", "2.5 (2.5 to 2.5)", "200 (200 to 200)"],
         "5.900 (5.800 to 6.000)",
         "37 (34 to 40)",
         "1 of 3 seeds reached it",
     ]
-    assert rows[1] == ["theirs", "100", "50.0%", "200", "7.000", "not reached", "not reached"], "its operations are those of our model of its shape"
+    assert rows[1] == ["theirs", "100", "100", "50.0%", "", "", "200", "7.000", "not reached", "not reached"], "its operations are our model's of its shape"
+
+
+def test_a_shape_is_held_against_its_own_matrix_rate() -> None:
+    small, large = (outcome((40, 6.0), operations_per_token=1e9, matrix_rate=rate) for rate in (1e12, 4e12))
+    _, rows = table([Training("small", "a", 40, 0, small), Training("large", "b", 40, 0, large)], until=())
+    assert [row[3] for row in rows] == ["10.0%", "2.5%"]
+
+
+def test_the_order_turns_round_with_each_seed(tmp_path: Path, programs: tuple[str, str]) -> None:
+    rival, scorer = programs
+    told: list[Training] = []
+    racers = [Contender(name, (sys.executable, rival), "bert-tiny") for name in ("one", "other")]
+    base = Setting(shards="shards", model="bert-tiny", seconds=0, seed=0, folder="")
+    run_all(racers, base=base, seconds=[30.0], seeds=[0, 1, 2], points=1, scorer=scorer, out=tmp_path / "out", tell=told.append)
+    assert [each.contender for each in told] == ["one", "other", "other", "one", "one", "other"]
 
 
 def test_programs_of_anybody_are_run_and_scored(tmp_path: Path, programs: tuple[str, str]) -> None:
@@ -134,6 +150,8 @@ def test_the_command_trains_scores_by_transformers_and_shows(tmp_path: Path, sha
     found = json.loads((out / "bench.json").read_text(encoding="utf-8"))["trainings"][0]["outcome"]
     assert found["points"][-1]["loss"] < 20
     assert found["matrix_rate"] > found["tokens_per_second"] * found["operations_per_token"] > 0
+    assert 0 <= found["data_wait"] < 1
+    assert 0 < found["steady_after"] < 60
     assert (out / "bench.png").exists()
 
 

@@ -63,3 +63,15 @@ def test_gradients_flow() -> None:
     layer, x = Linear(24, 17), torch.randn(linear.ROWS, 24, requires_grad=True)
     layer(x).sum().backward()
     torch.testing.assert_close(x.grad, layer.weight.sum(0).expand_as(x))
+
+
+def test_compiled_it_leaves_the_product_to_the_compiler() -> None:
+    graphs: list[str] = []
+
+    def traced(graph: torch.fx.GraphModule, given: object) -> object:
+        graphs.append(graph.code)
+        return graph.forward
+
+    torch.compile(Linear(64, 64), backend=traced)(torch.randn(256, 64)).sum().backward()
+    assert graphs
+    assert not any("linear_pointwise" in code for code in graphs), "its compiler refuses weights that are trained"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.attention import varlen
+from torch.utils.checkpoint import checkpoint
 
 from bertwright.blocks import layout, sequence_attention
 from bertwright.blocks.layout import Packed
@@ -52,26 +53,52 @@ def test_borders_are_worked_out_once_and_go_along() -> None:
     assert moved._given is not None, "on a GPU they would have to be waited for"
 
 
-def wrong(*given: Any, scale: float, window_size: tuple[int, int]) -> Tensor:
-    return plain(*given, scale=scale, window_size=(-1, -1))
+def wide(*given: Any, scale: float, window_size: tuple[int, int]) -> Tensor:
+    return plain(*given, scale=scale, window_size=(-1, window_size[1] if window_size[0] < 0 else -1))
+
+
+def seeing(*given: Any, scale: float, window_size: tuple[int, int]) -> Tensor:
+    return plain(*given, scale=scale, window_size=(window_size[0], window_size[0]))
 
 
 def refusing(*given: Any, **named: Any) -> Tensor:
     raise NotImplementedError("no kernel for this device")
 
 
-@pytest.mark.parametrize(("kernel", "trusted"), [(plain, True), (wrong, False), (refusing, False), (lambda query: query, False), (None, False)])
+@pytest.mark.parametrize(("kernel", "trusted"), [(plain, True), (wide, False), (seeing, False), (refusing, False), (lambda query: query, False), (None, False)])
 def test_a_kernel_is_trusted_once_it_gives_what_a_mask_gives(kernel: Callable[..., Tensor] | None, trusted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel is not None:  # torch's own refuses a CPU
         monkeypatch.setattr(varlen, "varlen_attn", kernel)
     works.cache_clear()
     with torch.inference_mode():
-        assert works(torch.device("cpu"), torch.bfloat16) == trusted
+        assert works(torch.device("cpu"), torch.float32, 64) == trusted
     works.cache_clear()
 
 
+def test_the_trial_may_fall_into_a_block_that_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(varlen, "varlen_attn", plain)
+    works.cache_clear()
+    given = torch.randn(4, requires_grad=True)
+
+    def block(given: Tensor) -> Tensor:
+        return given.sin() if works(torch.device("cpu"), torch.bfloat16, 64) else given
+
+    checkpoint(block, given, use_reentrant=False).cos().sum().backward()
+    works.cache_clear()
+
+
+def test_without_memory_for_the_trial_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **named: Any) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(varlen, "varlen_attn", full)
+    works.cache_clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        works(torch.device("cpu"), torch.bfloat16, 64)
+
+
 def test_it_is_for_half_precision_on_a_gpu_without_bias_dropout_or_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequence_attention, "works", lambda device, dtype: True)
+    monkeypatch.setattr(sequence_attention, "works", lambda *given: True)
 
     def on_gpu(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Any:
         return SimpleNamespace(is_cuda=True, dtype=dtype, shape=torch.Size(shape), device=torch.device("cuda"))

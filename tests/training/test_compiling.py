@@ -23,15 +23,15 @@ def test_compiled_blocks_give_the_same_losses_and_gradients(name: str, monkeypat
     compile_by = torch.compile  # traced alone, for not every machine has a C++ compiler
     monkeypatch.setattr(torch, "compile", lambda function: compile_by(function, backend=lambda graph, given: traced.append(graph) or graph.forward))
     torch.manual_seed(0)
-    model = Model(preset_architecture(name, vocab_size=50)).train()
+    model = Model(preset_architecture(name, vocab_size=50)).double().train()
     for module in model.modules():
         if hasattr(module, "rate"):
             module.rate = 0.0
-    ids = torch.randint(5, 50, (3, 16))
+    ids, scored = torch.randint(5, 50, (3, 16)), torch.arange(0, 48, 5)
     given: dict[str, Any] = {"decoder_input_ids": ids} if model.architecture.decoder is not None and model.architecture.encoder is not None else {}
 
     def gradients() -> list[Tensor]:
-        loss = model(ids, layout=Padded(), **given).last_hidden_state.sin().sum()
+        loss = model(ids, layout=Padded(), predict_positions=scored, **given).last_hidden_state.sin().sum()
         return [grad for grad in torch.autograd.grad(loss, list(model.parameters()), allow_unused=True) if grad is not None]
 
     plain = gradients()

@@ -9,6 +9,7 @@ from torch import nn
 
 from bertwright.data.batch import Batch
 from bertwright.data.samples import Vocabulary
+from bertwright.data.shards import TokenShards
 from bertwright.errors import OutOfMemory
 from bertwright.families import preset_architecture
 from bertwright.objectives.mlm import MaskedLanguageModel
@@ -16,6 +17,7 @@ from bertwright.objectives.objective import Losses
 from bertwright.training.config import PretrainConfig
 from bertwright.training.course import Course
 from bertwright.training.devices import Device, is_out_of_memory
+from bertwright.training.plan import make_plan
 from bertwright.training.room import rows_that_fit
 
 losses_of = MaskedLanguageModel.losses
@@ -86,3 +88,10 @@ def test_the_automatic_size_is_what_the_free_memory_holds(monkeypatch: pytest.Mo
     device = Device(torch.device("cpu"), torch.bfloat16)
     found = rows_that_fit(architecture, objective, vocabulary, PretrainConfig(), device, rows=512, length=128)
     assert least <= found <= most
+
+
+@pytest.mark.parametrize(("given", "rows"), [(None, 1), (3, 3)])
+def test_a_plan_takes_it_unless_a_size_is_given(given: int | None, rows: int, shards: TokenShards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "free_bytes", lambda self: 2**20)
+    config = PretrainConfig(model="bert-tiny", max_seq_length=32, batch_size=6, micro_batch_size=given, max_steps=1)
+    assert make_plan(shards, config, Device(torch.device("cpu"), torch.float32)).config.micro_batch_size == rows

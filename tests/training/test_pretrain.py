@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,8 +19,9 @@ from bertwright.errors import CheckpointError, InputError, NonFiniteError
 from bertwright.objectives.registry import BUILDERS, OBJECTIVES
 from bertwright.training import loop
 from bertwright.training.config import PretrainConfig
+from bertwright.training.devices import Device
 from bertwright.training.events import Event
-from bertwright.training.plan import Plan
+from bertwright.training.plan import Plan, make_plan
 from bertwright.training.pretrain import pretrain
 from bertwright.training.step import Updater
 
@@ -311,3 +313,27 @@ def test_a_run_and_its_checkpoints_hold_the_files_that_are_promised(tmp_path: Pa
     assert f"masked loss | {result.metrics['eval_mlm_loss']:.4g} |" in card
     assert "BertForPreTraining.from_pretrained" in card
     assert PretrainConfig(**yaml.safe_load((result.run / "config.yaml").read_text())).problems() == []
+
+
+def test_a_new_model_begins_at_the_vectors_and_frequencies_of_its_text(shards: TokenShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[np.ndarray] = []
+
+    def vectors(tokens: Any, *, vocab_size: int, size: int) -> np.ndarray:
+        given.append(np.random.default_rng(0).standard_normal((vocab_size, size)).astype(np.float32))
+        return given[-1]
+
+    monkeypatch.setattr("bertwright.training.pretrain.word_vectors", vectors)
+    rates = {"learning_rate": 1e-9, "muon_learning_rate": 1e-9, "weight_decay": 0.0}
+    config = PretrainConfig(model="bert-tiny", objective="mlm", max_steps=1, batch_size=4, max_seq_length=24, **rates)
+    begun = load_model(pretrain(shards.folder, out=tmp_path / "run", config=config).checkpoint, heads=("mlm",)).model
+    words = begun.tokens.weight[: shards.vocab_size, begun.architecture.embedding_size - given[0].shape[1] :].detach()
+    ours, theirs = (torch.nn.functional.normalize(each) for each in (words, torch.from_numpy(given[0])))
+    torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, rtol=0.0, atol=0.01, msg="vectors turned as a whole keep their angles")
+    counts = torch.from_numpy(shards.train.token_counts.copy()) + 0.5
+    torch.testing.assert_close(begun.state_dict()["heads.mlm.bias"][: shards.vocab_size], (counts / counts.sum()).log().float(), rtol=0.0, atol=0.01)
+
+
+@pytest.mark.parametrize(("preset", "muon", "adamw"), [("bert-mini", 0.006, 3e-3), ("bert-tiny", 0.006 * 2**0.5, 3e-3 * 2**0.5)])
+def test_rates_follow_the_width(preset: str, muon: float, adamw: float, shards: TokenShards) -> None:
+    found = make_plan(shards, PretrainConfig(model=preset, max_seq_length=24, max_steps=1), Device(torch.device("cpu"), torch.float32)).config
+    assert (found.muon_learning_rate, found.learning_rate) == pytest.approx((muon, adamw))

@@ -44,7 +44,9 @@ class Outcome:
     """What came of one training.
 
     points: in order; the last is the training's end. tokens_per_second: of the median step, padding not counted; peak_bytes: above the process with everything
-    imported, on a GPU what torch allocated; operations_per_token, matrix_rate: floating-point operations and their rate in this process, 0 where not told.
+    imported, on a GPU what torch allocated; operations_per_token, matrix_rate: floating-point operations and their rate in this process, 0 where not told;
+    data_wait: share of the median step in which batches were waited for; steady_after: seconds of training until nine tenths of `tokens_per_second` were
+    reached; None where not told.
     """
 
     points: tuple[Point, ...]
@@ -52,6 +54,8 @@ class Outcome:
     peak_bytes: int
     operations_per_token: float = 0.0
     matrix_rate: float = 0.0
+    data_wait: float | None = None
+    steady_after: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -2,6 +2,7 @@
 
 import shutil
 import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bertwright.training.pretrain import pretrain
 from bertwright.training.state import read_progress
 
 KEPT = 1000  # checkpoints: all of them
+STEADY = 0.9
 
 
 def run(setting: Setting) -> Outcome:
@@ -30,24 +32,33 @@ def run(setting: Setting) -> Outcome:
     plan = make_plan(TokenShards.open(setting.shards), config, device)
     tokens = (plan.config.micro_batch_size or 1) * config.max_seq_length
     counted: dict[str, Any] = {"tokens": tokens, "scored": int(tokens * config.mlm_probability), "seconds": 0.5}
-    rates: list[float] = []
+    logged: list[Mapping[str, Any]] = []
 
     def watch(event: Event) -> None:
         if event.kind == "train":
-            rates.append(float(event.values["tokens_per_second"]))
+            logged.append(event.values)
 
     shutil.rmtree(setting.folder, ignore_errors=True)
     pretrain(setting.shards, out=setting.folder, config=config, observers=(watch,))
     peak = peak_bytes(before)
     with RunFolder.open(Path(setting.folder), write=False) as folder:
         points = tuple(_point(checkpoint) for checkpoint in folder.checkpoints())
+    usual = statistics.median(_after_first(logged, "tokens_per_second"))
     return Outcome(
         points=points,
-        tokens_per_second=statistics.median(rates[1:] or rates),
+        tokens_per_second=usual,
         peak_bytes=peak,
         operations_per_token=operations_per_token(plan.architecture, length=config.max_seq_length, scored=config.mlm_probability),
         matrix_rate=matrix_rate(plan.architecture, device, **counted),
+        data_wait=statistics.median(_after_first(logged, "data_wait")),
+        steady_after=next(float(each["seconds"]) for each in logged if each["tokens_per_second"] >= STEADY * usual),
     )
+
+
+def _after_first(logged: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """A value of every logged step but the first, in which kernels find their shapes; of that one where there is no other."""
+    values = [float(each[name]) for each in logged]
+    return values[1:] or values
 
 
 def _point(checkpoint: Path) -> Point:

@@ -7,24 +7,28 @@ from bertwright.bench.bench import Training
 from bertwright.bench.tables import spread
 from bertwright.reports.drawing import colour, dashes, new_figure, save_png, styled
 
-MB = 10**6
+MB, GIGA = 10**6, 10**9
 
 
 def table(done: Sequence[Training], *, until: Sequence[float]) -> tuple[list[str], list[list[str]]]:
     """A heading and a row for each contender: medians over its trainings, with the lowest and the highest where there are several.
 
-    until: losses whose seconds are told, of the trainings that reached them. A rival's operations are those of our model of its shape.
+    until: losses whose seconds are told, of the trainings that reached them. A rival's operations are those of our model of its shape, and the matrix rate of a
+    shape is the best that any of its trainings found.
     """
     budgets = sorted({each.seconds for each in done})
-    heading = ["", "tokens/s", "of the matrix rate", "peak memory, MB"]
+    heading = ["", "tokens/s", "Gflop/s", "of the matrix rate", "data wait", "steady after, s", "peak memory, MB"]
     heading += [f"masked loss after {round(budget, 1):g} s" for budget in budgets] + [f"seconds to {loss:g}" for loss in until]
-    rate = max((each.outcome.matrix_rate for each in done), default=0.0)
     rows = []
     for name in dict.fromkeys(each.contender for each in done):
         own = [each for each in done if each.contender == name]
         row = [name, spread([each.outcome.tokens_per_second for each in own], ",.0f")]
-        counted = max(each.outcome.operations_per_token for each in done if each.model == own[0].model)
-        row.append(spread([each.outcome.tokens_per_second * counted / rate for each in own], ".1%") if rate else "")
+        alike = [each.outcome for each in done if each.model == own[0].model]
+        counted, rate = max(each.operations_per_token for each in alike), max(each.matrix_rate for each in alike)
+        row += [spread([each.outcome.tokens_per_second * counted / GIGA for each in own], ",.0f") if counted else ""]
+        row += [spread([each.outcome.tokens_per_second * counted / rate for each in own], ".1%") if rate else ""]
+        row += [spread([each.outcome.data_wait for each in own if each.outcome.data_wait is not None], ".1%")]
+        row += [spread([each.outcome.steady_after for each in own if each.outcome.steady_after is not None], ".1f")]
         row.append(spread([each.outcome.peak_bytes / MB for each in own], ",.0f"))
         row += [spread([each.loss for each in own if each.seconds == budget], ".3f") for budget in budgets]
         row += [_reached(own, loss) for loss in until]

@@ -40,7 +40,7 @@ class LinearCrossEntropy(torch.autograd.Function):
                 probabilities.scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32))
                 of_bias += probabilities.sum(0)
                 slope = (probabilities.mul_(headroom) if headroom != 1 else probabilities).to(hidden.dtype)
-                of_hidden[part] = transposed_product(slope, cast.t()).div_(headroom)
+                of_hidden[part] = torch.mm(slope, cast).div_(headroom)  # turning the weights round for each chunk would cost more than oneDNN gains
                 of_weight.add_(transposed_product(slope.t(), hidden[part].t()), alpha=1 / headroom)
         ctx.save_for_backward(of_hidden, of_weight, None if of_bias is None else of_bias.to(bias.dtype))
         return total

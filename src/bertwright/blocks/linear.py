@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 # Where torch can multiply with oneDNN, on the processors whose instructions that knows best.
 AVAILABLE: bool = (
@@ -46,6 +47,7 @@ class _Product(torch.autograd.Function):
         return _by_onednn(input, weight, bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
         rows, grad = input.flatten(0, -2), gradients[0].flatten(0, -2)
@@ -66,6 +68,8 @@ def _by_onednn(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
 
 
 def _suits(input: Tensor, weight: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # which chooses for itself
+        return False
     if not AVAILABLE or input.device.type != "cpu" or input.dtype != torch.float32 or weight.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return False
     return input.numel() >= ROWS * input.shape[-1]

@@ -142,7 +142,7 @@ def _prepare(out: Path, *, vocab_size: int, max_seq_length: int, seed: int) -> N
 
 
 def _fill_untrained(shards: Path, *, model: str, seed: int) -> "list[FilledText]":
-    """The sentences filled by the model as training will find it: right shape, random weights."""
+    """The sentences filled by a model of the right shape and random weights."""
     import torch
 
     from bertwright.architecture import MLM

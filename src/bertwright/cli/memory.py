@@ -8,11 +8,13 @@ from bertwright.cli.options import Flag
 from bertwright.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.table import Table
 
     from bertwright.training.memory import Forecast
 
-MIB, GB = 2**20, 10**9
+MB, GB = 10**6, 10**9
 
 
 def memory(
@@ -74,7 +76,10 @@ def _show(found: "Forecast") -> None:
 
     console = Console(markup=False, highlight=False)
     console.print(found.title)
-    for table in (_parts(found), _growth(found)):
+    console.print(", ".join(f"{size / MB:,.0f} MB {name}" for name, size in found.kinds().items()))
+    by_rows = _growth([f"{rows:,} rows" for rows in found.rows], found.growth)
+    by_length = _growth([f"{length:,} tokens" for length in found.lengths], found.by_length)
+    for table in (_parts(found), by_rows, by_length):
         console.print()
         console.print(table)
     if found.card is not None:
@@ -86,15 +91,15 @@ def _parts(found: "Forecast") -> "Table":
     table = _table("held at the fullest moment", "MB", "share")
     total = found.total
     for name, size in found.parts().items():
-        table.add_row(name, f"{size / MIB:,.0f}", f"{size / total:.1%}")
-    table.add_row("all", f"{total / MIB:,.0f}", f"{1:.0%}", style="bold")
+        table.add_row(name, f"{size / MB:,.0f}", f"{size / total:.1%}")
+    table.add_row("all", f"{total / MB:,.0f}", f"{1:.0%}", style="bold")
     return table
 
 
-def _growth(found: "Forecast") -> "Table":
-    table = _table("MB in all", *(f"{rows:,} rows" for rows in found.rows))
-    for name, sizes in found.growth.items():
-        table.add_row(name, *(f"{size / MIB:,.0f}" for size in sizes))
+def _growth(columns: "Sequence[str]", by_name: "Mapping[str, Sequence[int]]") -> "Table":
+    table = _table("MB in all", *columns)
+    for name, sizes in by_name.items():
+        table.add_row(name, *(f"{size / MB:,.0f}" for size in sizes))
     return table
 
 
@@ -108,12 +113,15 @@ def _table(*headings: str) -> "Table":
 
 
 def _draw(found: "Forecast", path: Path) -> None:
-    from bertwright.reports.drawing import colour, dashes, new_figure, save_png, styled
+    from bertwright.reports.drawing import colour, dashes, new_panels, save_png, styled
 
     with styled():
-        figure, axes = new_figure(7, 4)
-        for number, (name, sizes) in enumerate(found.growth.items()):
-            axes.plot(found.rows, [size / GB for size in sizes], dashes(number), color=colour(number), label=name, marker="o", markersize=3)
-        axes.set(xlabel="rows of a pass", ylabel="GB", title=found.title.replace(": ", "\n", 1), ylim=(0, None))
-        axes.legend(fontsize=8)
+        figure, panels = new_panels(11, 4.5, columns=2)
+        shown = ((found.rows, found.growth, "rows of a pass"), (found.lengths, found.by_length, "tokens a row"))
+        for axes, (places, growth, label) in zip(panels, shown, strict=True):
+            for number, (name, sizes) in enumerate(growth.items()):
+                axes.plot(places, [size / GB for size in sizes], dashes(number), color=colour(number), label=name, marker="o", markersize=3)
+            axes.set(xlabel=label, ylabel="GB", ylim=(0, None))
+            axes.legend(fontsize=8)
+        figure.suptitle(found.title)
         save_png(figure, path)

@@ -38,7 +38,7 @@ class Batch:
     sentence_order_label: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
-        """The same batch on another device, copied without waiting."""
+        """The same batch on another device, copied without waiting where it is pinned."""
         if device.type == "cpu":
             return self
         return self.each(lambda tensor: tensor.to(device, non_blocking=True))

@@ -48,10 +48,10 @@ def start_at_neighbours(model: Model) -> int:
     twice that, belong to positions: sinusoids of irregular frequencies (frequency i is pi times the fractional part of i times the golden ratio), so that the
     dot product of two positions peaks at one offset. Word and segment vectors start at zero there, positions at zero elsewhere. In every head of every layer
     the query takes that subspace as it is and the key takes it rotated by the head's offset; the rest of both starts at a tenth of its usual size. A
-    projection of the embeddings (ALBERT's) begins by handing positions on as they are and the words to the other dimensions.
+    projection of the embeddings (ALBERT's) begins by handing positions on as they are and the words to the other dimensions. Every feed-forward network
+    begins by adding nothing, so that what heads gather from neighbours goes up as it is.
     With rotated queries and keys, the first dimension of all word vectors is one constant, from which every query makes the same vector and every key that
     vector turned back by the head's offset, in the fastest frequencies.
-    Every feed-forward network begins by adding nothing, so that what heads gather from neighbours goes up as it is.
     Nothing about the architecture changes. An odd head size leaves its last dimension as it was. Raises ValueError where there is no such encoder.
     """
     encoder = model.encoder

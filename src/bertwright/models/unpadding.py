@@ -59,8 +59,8 @@ class Unpadding:
                 numbers[place, begin:end] = number
                 begin = end
             numbers[place, begin:] = len(texts)
-        sequences, of_packed, of_padded = (torch.from_numpy(array).to(mask.device) for array in (numbers, source, target.reshape(-1)))
-        return cls(Packed(sequences), of_packed, of_padded)
+        layout = Packed(torch.from_numpy(numbers)).each(lambda tensor: tensor.to(mask.device))
+        return cls(layout, *(torch.from_numpy(array).to(mask.device) for array in (source, target.reshape(-1))))
 
     def pack(self, values: Tensor) -> Tensor:
         """[batch, length], or [1, length] for all, -> [packed rows, length]; room left over repeats the first value."""

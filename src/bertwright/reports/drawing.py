@@ -76,6 +76,13 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+def new_panels(width: float, height: float, *, columns: int) -> tuple[Figure, list[Axes]]:
+    """A figure, in inches, and so many pairs of axes side by side; use it within `styled`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, columns))
+
+
 def bare_figure(width: float, height: float) -> Figure:
     """A figure, in inches, whose axes are to be placed by hand; use it within `styled`."""
     figure = Figure(figsize=(width, height))

@@ -1,6 +1,6 @@
 """Adversarial training: the token embeddings are moved to where the loss is higher, and the model is trained on them there too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from bertwright.errors import InputError
 from bertwright.training.devices import Device
+
+# Tensors like the table that `Adversary.train` works in.
+ROOM = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +36,25 @@ class Adversary:
         return cls(epsilon=epsilon, alpha=alpha, steps=steps)
 
     @torch.no_grad()
-    def train(self, table: nn.Parameter, passes: Callable[[list[nn.Parameter] | None], object], device: Device) -> None:
+    def train(self, table: nn.Parameter, passes: Callable[[list[nn.Parameter] | None], object], device: Device, room: Sequence[Tensor]) -> None:
         """Adds the adversarial gradient to those that the ordinary passes left, and puts the table back bit for bit.
 
-        passes: runs the update's micro-batches forward and backward, and adds the gradients of the parameters given, of all where none are. The gradient that
-        leads the way is that of all processes. A gradient of zero, or one that is no number, leads nowhere: then there is no adversarial pass.
+        passes: runs the update's micro-batches forward and backward, and adds the gradients of the parameters given, of all where none are. room: `ROOM`
+        tensors like the table, made once, so that memory runs out in passes alone.
+        The gradient that leads the way is that of all processes. One of zero, or one that is no number, leads nowhere: then there is no adversarial pass.
         """
         grad = table.grad
         if grad is None:
             raise InputError("adversarial moves the token embeddings, and they have no gradient: train them, or leave adversarial out")
-        before, ordinary = table.detach().clone(), grad.clone()
+        before, ordinary, spare = room
+        before.copy_(table)
+        ordinary.copy_(grad)
         try:
             for step in range(self.steps):
-                if not self._move(table, before, grad if device.world_size == 1 else device.sum(grad.clone())):
+                if not self._move(table, before, device.sum(spare.copy_(grad))):
                     break
                 last = step + 1 == self.steps
-                grad.copy_(ordinary if last else torch.zeros_like(grad))
+                grad.copy_(ordinary) if last else grad.zero_()
                 with torch.enable_grad():
                     passes(None if last else [table])
             else:
@@ -58,13 +64,13 @@ class Adversary:
             table.copy_(before)
 
     def _move(self, table: Tensor, before: Tensor, grad: Tensor) -> bool:
-        """One step of the table; false where the gradient does not say where to."""
+        """One step of the table; false where the gradient, which is overwritten, does not say where to."""
         norm = torch.linalg.vector_norm(grad).item()
         if not 0 < norm < float("inf"):
             return False
         table.add_(grad, alpha=self.alpha / norm)
         if self.steps > 1:
-            away = table - before
+            away = torch.sub(table, before, out=grad)
             distance = torch.linalg.vector_norm(away).item()
             if distance > self.epsilon:
                 table.copy_(before).add_(away, alpha=self.epsilon / distance)

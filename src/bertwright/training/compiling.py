@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bertwright.blocks.transformer_block import TransformerBlock
+from bertwright.training.devices import is_out_of_memory
 
 
 def compile_blocks(model: nn.Module, *, rows: int, length: int) -> str:
@@ -15,13 +16,16 @@ def compile_blocks(model: nn.Module, *, rows: int, length: int) -> str:
     It is tried on a pass of `rows` x `length`. Where it fails, for want of a compiler, nothing changes, and that is said.
     """
     blocks = [module for module in model.modules() if isinstance(module, TransformerBlock)]
-    begun, compiled = time.monotonic(), torch.compile(TransformerBlock.onward)
+    begun = time.monotonic()
     try:
-        with torch.random.fork_rng():
+        compiled = torch.compile(TransformerBlock.onward)
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
             for block in blocks:
                 _try(block, compiled, (rows, length))
                 _try(block, compiled, (rows * length,))  # where only scored places go on, whose number changes
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).strip().partition("\n")[0]
         return f"torch.compile is not to be had here: {type(error).__name__}: {reason}"
     for block in blocks:

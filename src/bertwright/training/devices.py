@@ -15,7 +15,7 @@ from torch import Tensor
 # glibc's mallopt parameters: a training step asks for the same large blocks over and over, and fresh pages cost more than what is computed in
 # them: an eighth of the time of a base model's updates. So blocks up to 1 GiB come from the heap, which is given back only on demand.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-HEAP_BLOCK, NEVER = 2**30, -1
+HEAP_BLOCK, OLD_HEAP_BLOCK, NEVER = 2**30, 2**25, -1
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,9 @@ def _available_bytes() -> int:
 def keep_heap() -> None:
     """Has glibc keep freed memory for the next step; elsewhere does nothing."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK)
-        libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+        # Older ones take 32 MiB at most. Setting the other alone would have every larger block come from the system.
+        if libc.mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK) or libc.mallopt(M_MMAP_THRESHOLD, OLD_HEAP_BLOCK):
+            libc.mallopt(M_TRIM_THRESHOLD, NEVER)
 
 
 def leads() -> bool:

@@ -1,5 +1,6 @@
 """The batches of a training, made ahead of the device, in passes that fit into its memory."""
 
+import time
 from collections.abc import Iterator
 
 import torch
@@ -29,18 +30,21 @@ def updates(stream: SampleStream, objective: Trainable, course: Course, device: 
 
 
 class Feed:
-    """The micro-batches of one update after the other, from `first` on."""
+    """The micro-batches of one update after the other, from `first` on. waited: seconds that the last ones were waited for."""
 
     def __init__(self, stream: SampleStream, objective: Trainable, course: Course, device: Device, *, first: Progress) -> None:
         self.stream, self.objective, self.course, self.device = stream, objective, course, device
-        self._ahead = self._from(first)
+        self._ahead, self.waited = self._from(first), 0.0
 
     def _from(self, first: Progress) -> Ahead[list[Batch]]:
         return Ahead(updates(self.stream, self.objective, self.course, self.device, first=first), depth=AHEAD)
 
     def next(self) -> list[Batch]:
         """Those of the next update."""
-        return next(self._ahead)
+        began = time.monotonic()
+        found = next(self._ahead)
+        self.waited = time.monotonic() - began
+        return found
 
     def halve(self, first: Progress, error: OutOfMemory) -> int:
         """Begins again after `first` with half as many sequences a pass, and says how many. Raises the error with its mend where there is nothing to halve."""

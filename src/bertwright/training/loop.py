@@ -97,7 +97,7 @@ class Loop:
                 state, last = dataclasses.replace(state, progress=progress), progress.fraction(self.budget) >= 1
                 moments.batch_end(progress, result)
                 if last or progress.step == 1 or logging.due(before, progress, self.budget, self.stream):
-                    self._log(progress, result, factor, elapsed=time.monotonic() - began)
+                    self._log(progress, result, factor, elapsed=time.monotonic() - began, waited=feed.waited)
                 best = False
                 if last or rhythm.due(before, progress, self.budget, self.stream):
                     (state, best), evaluated = self._evaluated(state), progress.step
@@ -137,7 +137,7 @@ class Loop:
         shared: list[float] = self.device.largest(torch.tensor(values, dtype=torch.float64, device=self.device.device)).tolist()
         return shared
 
-    def _log(self, progress: Progress, result: StepResult, factor: float, *, elapsed: float) -> None:
+    def _log(self, progress: Progress, result: StepResult, factor: float, *, elapsed: float, waited: float) -> None:
         fraction = progress.fraction(self.budget)
         values: dict[str, float | int | str] = {
             "loss": result.loss,
@@ -146,6 +146,7 @@ class Loop:
             "learning_rate": self.updater.optimizers.learning_rate * factor,
             "grad_norm": result.grad_norm,
             "tokens_per_second": result.tokens / max(elapsed, 1e-9),
+            "data_wait": waited / max(elapsed, 1e-9),
             "seconds": progress.seconds,
             "samples": progress.samples,
             "tokens": progress.tokens,

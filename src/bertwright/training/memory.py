@@ -24,18 +24,26 @@ class Overhead:
 
 # On a CPU fitted to what benchmarks/memory.py measures; of a GPU CUDA's usual context, not measured.
 CPU_CONTEXT, GPU = 110 * 2**20, Overhead(600 * 2**20, share=0.1)
+# Kinds of attention, and whether they keep their probabilities.
+ATTENTION = {"fused attention": False, "attention that keeps its probabilities": True}
 EXACT_SHARE, HALF_SHARE, RECOMPUTED_SHARE = 0.1, 0.4, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What one pass holds, and how that grows. title: what it is of; rows: the columns of `growth`, bytes by name; card: name and bytes of a GPU."""
+    """What one pass holds, and how that grows.
+
+    title: what it is of; rows: the columns of `growth`, bytes by name; lengths: those of `by_length`, bytes of a pass with as many rows, by the kind of
+    attention; card: name and bytes of a GPU.
+    """
 
     title: str
     memory: Memory
     overhead: Overhead
     rows: tuple[int, ...]
     growth: Mapping[str, tuple[int, ...]]
+    lengths: tuple[int, ...]
+    by_length: Mapping[str, tuple[int, ...]]
     card: tuple[str, int] | None
     largest: int | None
 
@@ -51,6 +59,10 @@ class Forecast:
         parts |= {"workspace": held.workspace, "pieces between tensors": self.total - held.total - self.overhead.context, "context": self.overhead.context}
         return {name: size for name, size in parts.items() if size}
 
+    def kinds(self) -> dict[str, int]:
+        """Bytes that tensors hold, that the allocator has taken for them, and that the process holds besides."""
+        return {"allocated": self.memory.total, "reserved": self.total - self.overhead.context, "context": self.overhead.context}
+
     @property
     def fits(self) -> str:
         """One line for what fits on the card."""
@@ -61,9 +73,10 @@ class Forecast:
 
     def as_json(self) -> dict[str, object]:
         """Sizes in bytes."""
-        allocated = {"allocated": self.memory.total, "reserved": self.total - self.overhead.context, "context": self.overhead.context, "total": self.total}
         growth = {name: dict(zip(map(str, self.rows), sizes, strict=True)) for name, sizes in self.growth.items()}
-        return {"title": self.title, **allocated, "parts": self.parts(), "growth": growth, "card": self.card, "largest_micro_batch_size": self.largest}
+        by_length = {name: dict(zip(map(str, self.lengths), sizes, strict=True)) for name, sizes in self.by_length.items()}
+        told = {"parts": self.parts(), "growth": growth, "by_length": by_length, "card": self.card, "largest_micro_batch_size": self.largest}
+        return {"title": self.title, **self.kinds(), "total": self.total, **told}
 
 
 def with_overhead(memory: Memory, overhead: Overhead) -> int:
@@ -123,9 +136,6 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
     lines = {f"{each:,} tokens": Line.through(pair, overhead, rows=rows) for each, pair in pairs.items()}
     other = run.with_(dtype=torch.float32 if bf16 else torch.bfloat16)
     lines[f"{length:,} tokens, {_named(other)}"] = Line.of(other, rows=rows, length=length, gpu=room is not None)
-    if run.objective is not None:
-        kept = Line.of(run.with_(kept=True), rows=rows, length=lengths[-1], gpu=room is not None)
-        lines[f"{lengths[-1]:,} tokens, attention's probabilities kept"] = kept
     counts = tuple(sorted({max(1, rows // 4), max(1, rows // 2), rows, 2 * rows}))
     return Forecast(
         title=_title(run, model, rows=rows, length=length),
@@ -133,9 +143,15 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
         overhead=overhead,
         rows=counts,
         growth={name: tuple(line.at(count) for count in counts) for name, line in lines.items()},
+        lengths=tuple(lengths),
+        by_length={name: _by_length(run.with_(kept=kept), overhead, rows=rows, lengths=lengths) for name, kept in ATTENTION.items()},
         card=None if room is None else (str(card), room),
         largest=None if room is None else lines[f"{length:,} tokens"].most(room),
     )
+
+
+def _by_length(run: MadeUpRun, overhead: Overhead, *, rows: int, lengths: Sequence[int]) -> tuple[int, ...]:
+    return tuple(with_overhead(memory, overhead) for memory in run.memories([(rows, length) for length in lengths]))
 
 
 def _title(run: MadeUpRun, model: str, *, rows: int, length: int) -> str:

@@ -103,7 +103,8 @@ def _train(plan: Plan, run: RunFolder, device: Device, observers: Sequence[Obser
         )
         if config.torch_compile:
             notes.append(compile_blocks(trained, rows=config.micro_batch_size or 1, length=config.max_seq_length))
-        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater, spent=time.monotonic() - begun)
+        spent = device.largest(torch.tensor(time.monotonic() - begun, dtype=torch.float64, device=device.device)).item()  # rates must be alike everywhere
+        state = read_checkpoint(checkpoint, updater) if checkpoint else _first_state(plan, updater, spent=spent)
         if device.leads:
             _observe(plan, run, model, trained, tell)
         loop = Loop(

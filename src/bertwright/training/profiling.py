@@ -99,7 +99,8 @@ def _hides_parts(module: nn.Module) -> bool:
 
 
 def _spent(taken: profile) -> dict[str, tuple[float, float]]:
-    """By name, microseconds in all and of its own, of what ran within an update: an evaluation between two of them is no part of either."""
+    """By name, microseconds in all and of its own, on a GPU of its kernels, of what ran within an update: an evaluation between two is no part of either."""
+    on_gpu = torch.cuda.is_available()
     found: Any = taken.events()  # type: ignore[no-untyped-call]  # torch's own
     events = [each for each in found if each.device_type.name == "CPU"]
     updates = [each.time_range for each in events if each.name == UPDATE]
@@ -107,7 +108,7 @@ def _spent(taken: profile) -> dict[str, tuple[float, float]]:
     for each in events:
         if any(update.start <= each.time_range.start <= update.end for update in updates):
             whole, own = spent[each.name]
-            spent[each.name] = whole + each.cpu_time_total, own + each.self_cpu_time_total + each.self_device_time_total
+            spent[each.name] = whole + each.cpu_time_total, own + (each.self_device_time_total if on_gpu else each.self_cpu_time_total)
     return spent
 
 
