@@ -33,7 +33,7 @@ def test_it_trains_the_shape_that_it_is_given(
     outcome = rival.race(setting, tuned=tuned, learning_rate=None)
     assert len(outcome.points) == rival.POINTS
     assert [point.seconds for point in outcome.points] == sorted(point.seconds for point in outcome.points)
-    assert outcome.tokens_per_second > 0 < outcome.peak_bytes
+    assert outcome.tokens_per_second > 0
     config = transformers.AutoConfig.from_pretrained(outcome.points[-1].folder)
     assert (config.model_type, config.hidden_size, config.num_hidden_layers) == (model.removesuffix("-tiny"), 128, 2)
     assert getattr(config, "hidden_dropout_prob", None) == dropout

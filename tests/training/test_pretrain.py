@@ -333,7 +333,9 @@ def test_a_new_model_begins_at_the_vectors_and_frequencies_of_its_text(shards: T
     torch.testing.assert_close(begun.state_dict()["heads.mlm.bias"][: shards.vocab_size], (counts / counts.sum()).log().float(), rtol=0.0, atol=0.01)
 
 
-@pytest.mark.parametrize(("preset", "muon", "adamw"), [("bert-mini", 0.006, 3e-3), ("bert-tiny", 0.012, 6e-3), ("bert-medium", 0.003, 1.5e-3)])
+@pytest.mark.parametrize(
+    ("preset", "muon", "adamw"), [("bert-mini", 0.006, 3e-3), ("bert-tiny", 0.006 * 2**0.5, 3e-3 * 2**0.5), ("bert-medium", 0.003, 1.5e-3)]
+)
 def test_rates_follow_the_width(preset: str, muon: float, adamw: float, shards: TokenShards) -> None:
     found = make_plan(shards, PretrainConfig(model=preset, max_seq_length=24, max_steps=1), Device(torch.device("cpu"), torch.float32)).config
     assert (found.muon_learning_rate, found.learning_rate) == pytest.approx((muon, adamw))

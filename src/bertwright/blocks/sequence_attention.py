@@ -8,7 +8,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import varlen
 
 from bertwright.blocks.scores import Scores
 
@@ -36,6 +35,8 @@ class Borders:
 
 def sequence_attention(query: Tensor, key: Tensor, value: Tensor, borders: Borders, scores: Scores) -> Tensor:
     """[batch, heads, length, head_size] thrice -> the same shape; every token sees those of its own sequence that are within the layer's reach."""
+    from torch.nn.attention import varlen  # brings what compiles with it, two seconds that a CPU need not wait
+
     batch, heads, length, size = query.shape
     query, key, value = (given.transpose(1, 2).flatten(0, 1) for given in (query, key, value))
     reach = -1 if scores.window is None else scores.window
@@ -66,7 +67,7 @@ def works(device: torch.device, dtype: torch.dtype, head_size: int) -> bool:
         query, key, value = (torch.randn(2, 2, 64, head_size, generator=generator).to(device, dtype).requires_grad_() for _ in range(3))
         try:
             return all(_agrees(query, key, value, starts, causal=causal, window=window) for causal in (False, True) for window in (None, 8))
-        except (RuntimeError, TypeError) as error:
+        except (ImportError, RuntimeError, TypeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             return False

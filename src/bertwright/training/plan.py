@@ -34,8 +34,8 @@ from bertwright.training.texts import Text, texts_beside
 from bertwright.training.vocabulary import new_rows
 
 DEFAULT_MINUTES = 10.0
-# Peak rates of Muon and AdamW that won the sweep at 4x256; others take them times 256 / width
-# (2x128 to 8x512: docs/speed-log.md).
+# Peak rates of Muon and AdamW that won the sweep at 4x256; wider models take them times
+# 256 / width, narrower ones times its root (2x128 to 8x512: docs/speed-log.md).
 REFERENCE_WIDTH, MUON_RATE, ADAMW_RATE = 256, 0.006, 3e-3
 # AdamW alone above this rate washes the neighbours out of the first layers.
 ADAMW_ALONE_RATE = 5e-4
@@ -269,7 +269,8 @@ def _fits(architecture: Architecture, shards: TokenShards, tokenizer: Tokenizer,
 def _resolve(config: PretrainConfig, architecture: Architecture, device: Device, *, taught: bool) -> PretrainConfig:
     """Every None filled in, from the model's size and the hardware."""
     width = architecture.hidden_size
-    scale = REFERENCE_WIDTH / width * (CONTINUED if config.init_from else 1.0)
+    narrower = REFERENCE_WIDTH / width
+    scale = min(narrower, narrower**0.5) * (CONTINUED if config.init_from else 1.0)
     batch_size = config.batch_size or (32 if width <= 512 else 256)
     rows = max(1, PASS_TOKENS[device.device.type] // config.max_seq_length)
     adamw = ADAMW_RATE if config.optimizer == "muon" else ADAMW_ALONE_RATE
