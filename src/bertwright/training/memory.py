@@ -134,6 +134,7 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
     found = run.memories([(count, each) for each in lengths for count in (rows, 2 * rows)])
     pairs = {each: found[2 * place : 2 * place + 2] for place, each in enumerate(lengths)}
     lines = {f"{each:,} tokens": Line.through(pair, overhead, rows=rows) for each, pair in pairs.items()}
+    wider = sorted({max(8, length // 4), *lengths})
     other = run.with_(dtype=torch.float32 if bf16 else torch.bfloat16)
     lines[f"{length:,} tokens, {_named(other)}"] = Line.of(other, rows=rows, length=length, gpu=room is not None)
     counts = tuple(sorted({max(1, rows // 4), max(1, rows // 2), rows, 2 * rows}))
@@ -143,8 +144,8 @@ def forecast(model: str, *, rows: int, length: int, bf16: bool, card: str | None
         overhead=overhead,
         rows=counts,
         growth={name: tuple(line.at(count) for count in counts) for name, line in lines.items()},
-        lengths=tuple(lengths),
-        by_length={name: _by_length(run.with_(kept=kept), overhead, rows=rows, lengths=lengths) for name, kept in ATTENTION.items()},
+        lengths=tuple(wider),
+        by_length={name: _by_length(run.with_(kept=kept), overhead, rows=rows, lengths=wider) for name, kept in ATTENTION.items()},
         card=None if room is None else (str(card), room),
         largest=None if room is None else lines[f"{length:,} tokens"].most(room),
     )
