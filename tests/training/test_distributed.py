@@ -162,6 +162,7 @@ if __name__ == "__main__":
         for number in range(3):
             step(next(batches), number)
         torch.save([updater.parameters.state(), updater.average.average], f"{sys.argv[1]}/{name}-{device.rank}-of-{device.world_size}.pt")
+    device.wait()  # one that leaves while the other still speaks to it may be aborted on its way out
 """
 
 SHORT = """
