@@ -65,6 +65,14 @@ def test_gradients_flow() -> None:
     torch.testing.assert_close(x.grad, layer.weight.sum(0).expand_as(x))
 
 
+@pytest.mark.skipif(not linear.AVAILABLE, reason="oneDNN is not used on this machine")
+def test_a_gradient_of_a_gradient_is_refused_and_not_wrong() -> None:
+    layer, given = Linear(24, 17), torch.randn(linear.ROWS, 24, requires_grad=True)
+    (grad,) = torch.autograd.grad(layer(given).square().sum(), given, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
 def test_compiled_it_leaves_the_product_to_the_compiler() -> None:
     graphs: list[str] = []
 

@@ -14,7 +14,7 @@ from bertwright.errors import InputError
 from bertwright.families import preset_architecture
 from bertwright.models import Model
 from bertwright.models.stack import recompute_activations
-from bertwright.training.adversarial import ROOM, Adversary, token_table
+from bertwright.training.adversarial import Adversary, room_for, token_table
 from bertwright.training.config import PretrainConfig
 from bertwright.training.depth import freeze
 from bertwright.training.devices import Device
@@ -151,7 +151,7 @@ def test_all_processes_go_where_the_sum_of_their_gradients_leads() -> None:
     others = torch.tensor([[0.0, 0.0], [0.0, 4.0], [0.0, 0.0]])
     summed = SimpleNamespace(world_size=2, sum=lambda values: values.add_(others))
     seen: list[Tensor] = []
-    Adversary.fgm(epsilon=1.0).train(table, lambda only: seen.append(table.detach().clone()), summed, [torch.empty_like(table.detach()) for _ in range(ROOM)])  # type: ignore[arg-type]
+    Adversary.fgm(epsilon=1.0).train(table, lambda only: seen.append(table.detach().clone()), summed, room_for(table))  # type: ignore[arg-type]
     torch.testing.assert_close(seen[0], torch.tensor([[0.6, 0.0], [0.0, 0.8], [0.0, 0.0]]))
     assert torch.equal(table.grad, torch.tensor([[3.0, 0.0], [0.0, 0.0], [0.0, 0.0]])), "each process keeps its own share"
 
@@ -161,7 +161,7 @@ def test_all_processes_go_where_the_sum_of_their_gradients_leads() -> None:
 def test_a_gradient_that_leads_nowhere_leaves_all_as_it_is(adversary: Adversary, value: float) -> None:
     table = nn.Parameter(torch.ones(2, 2))
     table.grad = torch.full((2, 2), value)
-    adversary.train(table, lambda only: pytest.fail("there is nowhere to go"), CPU, [torch.empty(2, 2) for _ in range(ROOM)])
+    adversary.train(table, lambda only: pytest.fail("there is nowhere to go"), CPU, room_for(table))
     assert torch.equal(table, torch.ones(2, 2))
     assert torch.equal(table.grad.nan_to_num(5.0), torch.full((2, 2), value).nan_to_num(5.0))
 
@@ -174,7 +174,7 @@ def test_what_goes_wrong_in_a_pass_leaves_the_table_as_it_was() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FGM.train(table, fail, CPU, [torch.empty(2, 2) for _ in range(ROOM)])
+        FGM.train(table, fail, CPU, room_for(table))
     assert torch.equal(table, torch.ones(2, 2))
 
 

@@ -19,9 +19,14 @@ from bertwright.training.compiling import compile_blocks
 
 @pytest.mark.parametrize("name", ["bert-tiny", "modernbert-tiny", "t5-tiny", "bart-tiny"])
 def test_compiled_blocks_give_the_same_losses_and_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    traced: list[Any] = []
+    traced, called = list[Any](), list[tuple[Any, ...]]()
     compile_by = torch.compile  # traced alone, for not every machine has a C++ compiler
-    monkeypatch.setattr(torch, "compile", lambda function: compile_by(function, backend=lambda graph, given: traced.append(graph) or graph.forward))
+
+    def compiled_by_tracing(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        made = compile_by(function, backend=lambda graph, given: traced.append(graph) or graph.forward)
+        return lambda *given: called.append(given) or made(*given)
+
+    monkeypatch.setattr(torch, "compile", compiled_by_tracing)
     torch.manual_seed(0)
     model = Model(preset_architecture(name, vocab_size=50)).double().train()
     for module in model.modules():
@@ -41,8 +46,13 @@ def test_compiled_blocks_give_the_same_losses_and_gradients(name: str, monkeypat
     assert torch.equal(torch.random.get_rng_state(), state), "a run with compiled blocks draws the same numbers"
     count = len(traced)
     assert count
+    called.clear()
+    with torch.no_grad():
+        model(ids, layout=Padded(), **given)
+    assert not called, "it is for training"
     for ours, theirs in zip(gradients(), plain, strict=True):
         torch.testing.assert_close(ours, theirs)
+    assert [block for block, *_ in called] == [block for stack in (model.encoder, model.decoder) if stack is not None for block in stack.in_order()]
     assert len(traced) == count, "nothing is compiled once training goes on"
 
 

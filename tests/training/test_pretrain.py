@@ -339,3 +339,12 @@ def test_a_new_model_begins_at_the_vectors_and_frequencies_of_its_text(shards: T
 def test_rates_follow_the_width(preset: str, muon: float, adamw: float, shards: TokenShards) -> None:
     found = make_plan(shards, PretrainConfig(model=preset, max_seq_length=24, max_steps=1), Device(torch.device("cpu"), torch.float32)).config
     assert (found.muon_learning_rate, found.learning_rate) == pytest.approx((muon, adamw))
+
+
+def test_the_first_update_is_as_far_in_the_minutes_on_every_process(
+    shards: TokenShards, config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Device, "largest", lambda self, values: values + 30.0 if values.dtype == torch.float64 else values)  # another took so much longer
+    pretrain(shards.folder, out=tmp_path / "run", config=dataclasses.replace(config, max_steps=None, max_minutes=1.0, learning_rate=1e-3))
+    rate = rows(tmp_path / "run", "train")[0]["learning_rate"]
+    assert rate == pytest.approx(1e-3 * 0.5 / 0.95, rel=0.1), "half of the minute is over: past the warm-up, on the way down"

@@ -59,7 +59,9 @@ class Unpadding:
                 numbers[place, begin:end] = number
                 begin = end
             numbers[place, begin:] = len(texts)
-        layout = Packed(torch.from_numpy(numbers)).each(lambda tensor: tensor.to(mask.device))
+        layout = Packed(torch.from_numpy(numbers))
+        if mask.device.type != "cpu":
+            layout = layout.each(lambda tensor: tensor.to(mask.device))
         return cls(layout, *(torch.from_numpy(array).to(mask.device) for array in (source, target.reshape(-1))))
 
     def pack(self, values: Tensor) -> Tensor:

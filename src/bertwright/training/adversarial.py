@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from bertwright.errors import InputError
 from bertwright.training.devices import Device
 
-# Tensors like the table that `Adversary.train` works in.
-ROOM = 3
-
 
 @dataclass(frozen=True, kw_only=True)
 class Adversary:
@@ -39,8 +36,8 @@ class Adversary:
     def train(self, table: nn.Parameter, passes: Callable[[list[nn.Parameter] | None], object], device: Device, room: Sequence[Tensor]) -> None:
         """Adds the adversarial gradient to those that the ordinary passes left, and puts the table back bit for bit.
 
-        passes: runs the update's micro-batches forward and backward, and adds the gradients of the parameters given, of all where none are. room: `ROOM`
-        tensors like the table, made once, so that memory runs out in passes alone.
+        passes: runs the update's micro-batches forward and backward, and adds the gradients of the parameters given, of all where none are. room: `room_for`
+        the table, made once, so that memory runs out in passes alone.
         The gradient that leads the way is that of all processes. One of zero, or one that is no number, leads nowhere: then there is no adversarial pass.
         """
         grad = table.grad
@@ -75,6 +72,11 @@ class Adversary:
             if distance > self.epsilon:
                 table.copy_(before).add_(away, alpha=self.epsilon / distance)
         return True
+
+
+def room_for(table: Tensor) -> list[Tensor]:
+    """What `Adversary.train` works in: three tensors like the table."""
+    return [torch.empty_like(table, requires_grad=False) for _ in range(3)]
 
 
 def token_table(model: nn.Module) -> nn.Parameter:

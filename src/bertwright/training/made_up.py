@@ -30,8 +30,8 @@ USUAL = ("mlm+nsp", "mlm", "clm", "denoising", "span_corruption")
 PREDICT = "predict"
 # Of a made-up vocabulary: its special entries at its beginning, and sentinels at its end.
 SPECIAL, SENTINELS = 5, 100
-# Of a made-up text: tokens a sentence, and rows that a document would fill: a pair takes a row from two of them.
-SENTENCE, DOCUMENT = 20, 2
+# Of a made-up text: tokens a sentence, the fewest sentences a document, and the rows that one fills at least: a pair takes its row from two of them.
+SENTENCE, DOCUMENT, FILLED = 20, 10, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +134,8 @@ def _vocabulary(size: int) -> Vocabulary:
 
 def made_up_batch(objective: Objective, vocabulary: Vocabulary, *, rows: int, length: int) -> Batch:
     """A batch of an objective from random tokens, of full rows."""
-    document = max(10, -(-DOCUMENT * length // SENTENCE))  # sentences
-    tokens = 4 * rows * max(length, SENTENCE * document)
-    sentences = np.arange(0, tokens + 1, SENTENCE, dtype=np.int64)
+    document = max(DOCUMENT, -(-FILLED * length // SENTENCE))  # sentences
+    sentences = np.arange(0, 4 * rows * document * SENTENCE + 1, SENTENCE, dtype=np.int64)
     ids = np.random.default_rng(0).choice(np.flatnonzero(vocabulary.maskable), size=int(sentences[-1])).astype(np.uint32)
     split = Split(
         tokens=ids,

@@ -15,7 +15,7 @@ from bertwright.data import keys as draws
 from bertwright.data.batch import Batch
 from bertwright.errors import NonFiniteError, OutOfMemory
 from bertwright.objectives.objective import Trainable
-from bertwright.training.adversarial import ROOM, Adversary, token_table
+from bertwright.training.adversarial import Adversary, room_for, token_table
 from bertwright.training.averaging import Average, LastAverage, MovingAverage
 from bertwright.training.devices import Device, is_out_of_memory
 from bertwright.training.optimizers import Optimizers
@@ -67,7 +67,7 @@ class Updater:
         self.objective, self.parameters, self.optimizers, self.device = objective, parameters, optimizers, device
         self.adversary, self.average = adversary, average
         self.table = None if adversary is None else token_table(model)
-        self.room = () if self.table is None else tuple(torch.empty_like(self.table, requires_grad=False) for _ in range(ROOM))
+        self.room = [] if self.table is None else room_for(self.table)
         self.max_grad_norm, self.seed = max_grad_norm, seed
         self.scale = FIRST_SCALE if device.dtype == torch.float16 else 1.0
         self.good_steps = 0
